@@ -1,0 +1,3 @@
+"""Errors of the identity room."""
+
+from didymos_contracts.errors.row import Row

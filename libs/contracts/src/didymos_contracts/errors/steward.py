@@ -1,0 +1,3 @@
+"""Errors of the steward room."""
+
+from didymos_contracts.errors.row import Row

@@ -1,0 +1,3 @@
+"""Errors of the training room."""
+
+from didymos_contracts.errors.row import Row
