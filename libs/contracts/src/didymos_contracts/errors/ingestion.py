@@ -1,3 +1,1 @@
 """Errors of the ingestion room."""
-
-from didymos_contracts.errors.row import Row

@@ -9,7 +9,11 @@ LEDGER_NOT_YET_PUBLISHED = Row(
     "ledger.not_yet_published", 409, "FAILED_PRECONDITION", "later", "No agreed checkpoint covers this entry yet"
 )
 LEDGER_ROOT_MISMATCH = Row(
-    "ledger.root_mismatch", 500, "DATA_LOSS", "never", "The stored entries do not give the signed root; nothing is signed"
+    "ledger.root_mismatch",
+    500,
+    "DATA_LOSS",
+    "never",
+    "The stored entries do not give the signed root; nothing is signed",
 )
 LEDGER_TILE_CONFLICT = Row("ledger.tile_conflict", 500, "DATA_LOSS", "never", "A tile exists with other bytes")
 LEDGER_UNKNOWN_ORIGIN = Row("ledger.unknown_origin", 404, "NOT_FOUND", "never", "This witness does not know the log")
@@ -26,7 +30,9 @@ LEDGER_INCONSISTENT = Row(
     "ledger.inconsistent", 422, "FAILED_PRECONDITION", "never", "The checkpoint does not extend the one cosigned before"
 )
 LEDGER_BUNDLE_UNREADABLE = Row("ledger.bundle_unreadable", 400, "INVALID_ARGUMENT", "never", "This is no proof bundle")
-LEDGER_POLICY_INVALID = Row("ledger.policy_invalid", 422, "INVALID_ARGUMENT", "never", "A trust policy breaks its rules")
+LEDGER_POLICY_INVALID = Row(
+    "ledger.policy_invalid", 422, "INVALID_ARGUMENT", "never", "A trust policy breaks its rules"
+)
 LEDGER_NOTE_INVALID = Row("ledger.note_invalid", 422, "INVALID_ARGUMENT", "never", "A signed note does not verify")
 LEDGER_QUORUM_MISSING = Row(
     "ledger.quorum_missing", 409, "FAILED_PRECONDITION", "later", "Too few witnesses cosigned the checkpoint"

@@ -12,7 +12,9 @@ PLATFORM_UNSUPPORTED_MEDIA = Row(
 PLATFORM_METHOD_NOT_ALLOWED = Row(
     "platform.method_not_allowed", 405, "INVALID_ARGUMENT", "never", "This method is not accepted here"
 )
-PLATFORM_UNAUTHENTICATED = Row("platform.unauthenticated", 401, "UNAUTHENTICATED", "never", "No valid proof of identity")
+PLATFORM_UNAUTHENTICATED = Row(
+    "platform.unauthenticated", 401, "UNAUTHENTICATED", "never", "No valid proof of identity"
+)
 PLATFORM_FORBIDDEN = Row("platform.forbidden", 403, "PERMISSION_DENIED", "never", "Not allowed")
 PLATFORM_NOT_FOUND = Row("platform.not_found", 404, "NOT_FOUND", "never", "Unknown, or not yours to see")
 PLATFORM_STALE = Row("platform.stale", 412, "ABORTED", "refresh", "The resource changed since it was read")
@@ -30,7 +32,9 @@ PLATFORM_UNAVAILABLE = Row("platform.unavailable", 503, "UNAVAILABLE", "later", 
 PLATFORM_DEADLINE = Row("platform.deadline", 504, "DEADLINE_EXCEEDED", "later", "The deadline passed")
 PLATFORM_INTERNAL = Row("platform.internal", 500, "INTERNAL", "later", "Our mistake; the trace id names it")
 PLATFORM_UNKNOWN_SETTING = Row("platform.unknown_setting", 422, "INVALID_ARGUMENT", "never", "No such setting")
-PLATFORM_INVALID_SETTING = Row("platform.invalid_setting", 422, "INVALID_ARGUMENT", "never", "A setting has a bad value")
+PLATFORM_INVALID_SETTING = Row(
+    "platform.invalid_setting", 422, "INVALID_ARGUMENT", "never", "A setting has a bad value"
+)
 PLATFORM_FOLDER_LOCKED = Row(
     "platform.folder_locked", 409, "FAILED_PRECONDITION", "later", "Another process uses this data folder"
 )

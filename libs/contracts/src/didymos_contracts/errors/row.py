@@ -44,6 +44,6 @@ class Row:
     retry: Retry
     title: str
 
-    def problem(self, **values: Any) -> Problem:
+    def problem(self, **values: Any) -> Problem:  # noqa: ANN401 - whatever the case has to say
         """`pointer` and `detail` among the values say where and what; the rest says with which figures."""
         return Problem(self, values)

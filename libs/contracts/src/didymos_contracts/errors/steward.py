@@ -1,3 +1,1 @@
 """Errors of the steward room."""
-
-from didymos_contracts.errors.row import Row

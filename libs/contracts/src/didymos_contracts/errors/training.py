@@ -1,3 +1,1 @@
 """Errors of the training room."""
-
-from didymos_contracts.errors.row import Row

@@ -1,0 +1,59 @@
+# Didymos. `make` prints this help.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+AREA ?= data-path
+NAME ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check static unit test demo up servers servers-stop test-integration chaos bench new-service generate format
+
+help: ## print this help
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: build/.setup ## make the environment in .venv (torch comes with it: about 5 GB)
+
+build/.setup: requirements/build.txt requirements/dev.txt requirements/torch.txt $(wildcard libs/*/pyproject.toml services/*/pyproject.toml cli/pyproject.toml)
+	@PYTHON=$(PYTHON) tools/setup.sh
+
+static: setup ## formatting, lint, types, import contracts, buf, generated files
+	@tools/static.sh
+
+unit: setup ## unit and contract tests on the embedded adapters
+	@tools/unit.sh
+
+check: static unit ## everything quick: static and unit
+
+test: check ## what a newcomer runs: set-up, checks and all tests that need no server
+
+demo: setup ## the main job on real data (ARGS=--json prints one JSON object)
+	@$(BIN)/didymos demo $(ARGS)
+
+up: setup ## run everything in one process, data in .didymos
+	@$(BIN)/didymos up $(ARGS)
+
+servers: setup ## get and start Kafka, Redis and PostgreSQL on loopback
+	@$(BIN)/python tools/servers.py start
+
+servers-stop: ## end them, by their process ids
+	@$(BIN)/python tools/servers.py stop
+
+test-integration: servers ## contract tests and scenarios on the real servers
+	@eval "$$($(BIN)/python tools/servers.py env)" && $(BIN)/pytest -m servers libs services tests $(ARGS)
+
+chaos: setup ## kill -9 at random points, 20 times
+	@$(BIN)/pytest -m chaos tests/chaos $(ARGS)
+
+bench: setup ## make bench AREA=data-path|learning|log|ledger|privacy
+	@$(BIN)/python -m tests.bench $(AREA) $(ARGS)
+
+new-service: setup ## make new-service NAME=x
+	@$(BIN)/python tools/new_service.py $(NAME)
+
+generate: setup ## write everything that is generated from a source in the tree
+	@$(BIN)/python tools/protos.py && $(BIN)/python tools/metrics.py && $(BIN)/python tools/golden.py
+
+format: setup ## format the tree
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .

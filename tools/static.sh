@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Formatting, lint, types, import contracts, buf and everything generated. The first failure stops.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=.venv/bin
+step() { printf '%6ss  %s\n' "$SECONDS" "$*" >&2; }
+step ruff format && $bin/ruff format -q --check .
+step ruff check && $bin/ruff check -q .
+step buf lint && $bin/buf lint
+if [ -f protos/released.binpb ]; then step buf breaking && $bin/buf breaking --against protos/released.binpb; fi
+step stubs && $bin/python tools/protos.py --check
+step metrics && $bin/python tools/metrics.py --check
+step import contracts && $bin/lint-imports --no-cache >build/imports.log 2>&1 || { cat build/imports.log >&2; exit 1; }
+step house rules && $bin/python tools/house.py
+step mypy && $bin/mypy --cache-dir build/mypy libs services cli tools tests
+step done
