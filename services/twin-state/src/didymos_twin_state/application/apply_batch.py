@@ -1,0 +1,230 @@
+"""One partition of twins and its single writer: records in, state, history and announcements out, each once.
+
+Everything here is a function of the stored state and the records, so that a replay repeats it exactly (data-path.md
+8 to 10). Order of a flush: hot store (atomic, fenced), announcements; then, less often, the durable checkpoint. A crash
+anywhere replays from the checkpoint: below the hot marks nothing is written again, below the announced marks nothing is
+said again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from didymos_readings.window import Admission
+
+from didymos_twin_state.application.ports import (
+    Announcements,
+    Change,
+    Control,
+    Dirty,
+    Held,
+    HotCommit,
+    HotTwins,
+    Lived,
+    Marks,
+    ParcelRow,
+    Refused,
+    Seals,
+    TwinHistory,
+    TwinRow,
+)
+from didymos_twin_state.domain.command import Command, Create, Outcome, SetLifecycle, apply_command
+from didymos_twin_state.domain.reading import apply_parcel, place
+from didymos_twin_state.domain.twin import Lifecycle, TwinState, pack, unpack
+
+BLOB_PATH: Final = "*"  # a blob spans all paths of a twin
+DIRTY_TWINS: Final = 700  # Lua cannot unpack many thousand arguments: a flush is one call, never split
+MEMORY_TWINS: Final = 20_000
+News: TypeAlias = Change | Held | Refused | Lived
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingRecord:
+    """One record of didymos.readings.v1: its parcels opened; those of destroyed keys are left out and counted."""
+
+    offset: int
+    parcels: tuple[ParcelRow, ...]
+    erased: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRecord:
+    """One record of didymos.twin.write.v1."""
+
+    offset: int
+    command: Command
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the readings of a partition since its worker began."""
+
+    applied: int = 0
+    duplicate: int = 0
+    held: int = 0
+    erased: int = 0
+
+
+class Partition:
+    """The twins of one partition. One owner at a time, told apart by `epoch`; not safe for two tasks at once."""
+
+    def __init__(self, part: int, hot: HotTwins, history: TwinHistory, seals: Seals, news: Announcements) -> None:
+        self._part, self._hot, self._history, self._seals, self._news = part, hot, history, seals, news
+        self._twins: dict[str, TwinState] = {}
+        self._fresh: set[str] = set()  # changed since the last flush
+        self._results: dict[bytes, Outcome] = {}
+        self._pending: list[News] = []
+        self._dirty = Dirty()
+        self._changed: set[str] = set()  # changed since the last checkpoint
+        self._unsaved: set[tuple[str, bytes]] = set()  # (twin, digest) of parcels that wait for the checkpoint
+        self._epoch = 0
+        self._reached = self._durable = Marks()
+        self._hot_marks: Marks | None = None
+        self._replay_to = self._announced = Marks()
+        self.counts = Counts()
+
+    @property
+    def reached(self) -> Marks:
+        return self._reached
+
+    async def claim(self, owner: str) -> Marks:
+        """Take the partition and say where to start reading both inputs. Raises Fenced."""
+        checkpoint = await self._history.claim(self._part, owner)
+        control = await self._hot.claim(self._part, checkpoint.epoch)
+        if control.marks is None or not control.marks.reached(checkpoint.marks):
+            await self._hot.wipe(self._part, checkpoint.epoch)  # wiped or fallen back: what is durable is newer
+            control = Control(checkpoint.epoch, None, control.announced)
+        self._epoch = checkpoint.epoch
+        self._reached = self._durable = checkpoint.marks
+        self._hot_marks = control.marks
+        self._replay_to = control.marks or checkpoint.marks
+        self._announced = control.announced
+        return checkpoint.marks
+
+    async def readings(self, records: Sequence[ReadingRecord]) -> None:
+        """Apply records of the readings topic, in order of offsets."""
+        for record in records:
+            if record.offset < self._reached.readings:
+                continue
+            for row in record.parcels:
+                await self._parcel(row)
+            self.counts.erased += record.erased
+            self._reached = replace(self._reached, readings=record.offset + 1)
+            if len(self._fresh) >= DIRTY_TWINS:
+                await self.flush()
+
+    async def writes(self, records: Sequence[WriteRecord]) -> None:
+        """Apply records of the write topic, in order of offsets."""
+        for record in records:
+            if record.offset < self._reached.writes:
+                continue
+            await self._command(record)
+            self._reached = replace(self._reached, writes=record.offset + 1)
+            if len(self._fresh) >= DIRTY_TWINS:
+                await self.flush()
+
+    async def flush(self) -> None:
+        """Make what was applied visible, then announce it. Nothing happens while a replay is below the hot marks."""
+        if not self._reached.reached(self._replay_to):
+            return
+        if self._hot_marks is None or self._hot_marks != self._reached or self._fresh:
+            blobs = {twin: pack(self._twins[twin]) for twin in self._fresh}
+            results = {command: outcome.name.encode() for command, outcome in self._results.items()}
+            await self._hot.commit(
+                HotCommit(self._part, self._epoch, self._hot_marks, self._reached, self._announced, blobs, results)
+            )
+            self._hot_marks = self._reached
+            self._fresh.clear()
+            self._results.clear()
+        if self._pending:
+            await self._news.announce(self._pending)
+            self._pending.clear()
+        self._announced = self._reached
+
+    async def checkpoint(self) -> None:
+        """Store history, snapshots and marks in one transaction. Raises Fenced, Moved."""
+        await self.flush()
+        if self._reached == self._durable or not self._reached.reached(self._replay_to):
+            return
+        for twin in self._changed:
+            state = self._twins[twin]
+            blob = await self._seals.seal_blob(twin, pack(state), BLOB_PATH)
+            if blob is not None:
+                self._dirty.blobs[twin] = blob
+            self._dirty.twins[twin] = TwinRow(
+                twin, self._part, state.owner, state.profile, state.lifecycle, state.revision
+            )
+        await self._history.checkpoint(self._part, self._epoch, self._durable, self._reached, self._dirty)
+        self._durable = self._reached
+        self._dirty = Dirty()
+        self._changed.clear()
+        self._unsaved.clear()
+        if len(self._twins) > MEMORY_TWINS:
+            self._twins.clear()  # all of them are in the snapshot now
+
+    async def _twin(self, twin: str) -> TwinState:
+        """The twin as of the marks: from memory, else from the snapshot, else new.
+
+        Never from the hot store: during a replay it is ahead, and afterwards memory holds every twin that changed
+        since the snapshot.
+        """
+        known = self._twins.get(twin)
+        if known is None:
+            stored = await self._history.snapshot(self._part, twin)
+            plain = None if stored is None else await self._seals.open_blob(twin, stored, BLOB_PATH)
+            known = self._twins[twin] = TwinState() if plain is None else unpack(plain)
+        return known
+
+    async def _parcel(self, row: ParcelRow) -> None:
+        parcel = row.parcel
+        twin = await self._twin(parcel.twin)
+        after, cells, admission = apply_parcel(twin, parcel)
+        if admission is Admission.BELOW:
+            stored = await self._history.holds(parcel.twin, parcel.digest, row.t_min_us)
+            known = stored is not None or (parcel.twin, parcel.digest) in self._unsaved
+            admission = Admission.DUPLICATE if known else Admission.NEW
+            if admission is Admission.NEW:
+                after, cells = place(twin, parcel)
+        if admission is Admission.DUPLICATE:
+            self.counts.duplicate += parcel.count
+            return
+        if admission is Admission.CONFLICT:
+            self.counts.held += parcel.count
+            self._say(Held(self._part, parcel.offset, parcel, "batch.number_conflict"), self._announced.readings)
+            return
+        self.counts.applied += parcel.count
+        self._keep(parcel.twin, after)
+        self._dirty.parcels.append(row)
+        self._unsaved.add((parcel.twin, parcel.digest))
+        change = Change(parcel.twin, after.owner, after.revision, "readings", self._part, parcel.offset, cells, after)
+        self._say(change, self._announced.readings)
+
+    async def _command(self, record: WriteRecord) -> None:
+        command = record.command
+        twin = await self._twin(command.twin)
+        after, outcome = apply_command(twin, command)
+        if outcome is not Outcome.REPEATED:
+            self._results[command.id] = outcome
+        if outcome is Outcome.APPLIED:
+            self._keep(command.twin, after)
+            change = Change(
+                command.twin, after.owner, after.revision, "writes", self._part, record.offset, {}, after, command
+            )
+            self._say(change, self._announced.writes)
+            if isinstance(command.body, Create | SetLifecycle):
+                lived = Lived(
+                    self._part, record.offset, command.twin, after.owner, after.profile, Lifecycle(after.lifecycle),
+                    after.revision, command.at_us,
+                )  # fmt: skip
+                self._say(lived, self._announced.writes)
+        elif command.proposal and outcome is not Outcome.REPEATED:
+            self._say(Refused(self._part, record.offset, command, outcome), self._announced.writes)
+
+    def _keep(self, twin: str, state: TwinState) -> None:
+        self._twins[twin] = state
+        self._fresh.add(twin)
+        self._changed.add(twin)
+
+    def _say(self, news: News, announced: int) -> None:
+        if news.offset >= announced:
+            self._pending.append(news)

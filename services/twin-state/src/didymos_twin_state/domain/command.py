@@ -1,0 +1,141 @@
+"""Applying writes: deterministic checks only, so that a replay repeats them exactly. data-path.md section 8."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from didymos_twin_state.domain.twin import (
+    KEPT_COMMANDS,
+    Lifecycle,
+    Model,
+    Relation,
+    Scalar,
+    TwinState,
+    Wish,
+    with_changes,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    owner: str
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class PatchDesired:
+    """RFC 7396 on the desired values: a value of None removes the entry."""
+
+    entries: Mapping[str, tuple[Scalar, str, int]]  # property to (value, unit, expires_at_us)
+
+
+@dataclass(frozen=True, slots=True)
+class PutRelation:
+    relation: Relation
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRelation:
+    name: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttachModel:
+    model: Model
+
+
+@dataclass(frozen=True, slots=True)
+class SetLifecycle:
+    lifecycle: Lifecycle
+
+
+Body: TypeAlias = Create | PatchDesired | PutRelation | DeleteRelation | AttachModel | SetLifecycle
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One authorised write. `expected` is the revision of If-Match; `proposal` the offset it answers, plus one."""
+
+    id: bytes
+    twin: str
+    actor: str
+    grant: str
+    at_us: int
+    body: Body
+    expected: int | None = None
+    proposal: int = 0
+
+
+class Outcome(Enum):
+    """What became of a write; `value` is its error code, or empty."""
+
+    APPLIED = ""
+    REPEATED = "repeated"
+    REVISION_CONFLICT = "twin.revision_conflict"
+    EXISTS = "twin.exists"
+    UNKNOWN = "platform.not_found"
+    LIFECYCLE = "twin.lifecycle_refused"
+    TOO_MANY = "twin.too_many_relations"
+
+
+MOVES: Mapping[int, frozenset[Lifecycle]] = {
+    Lifecycle.DRAFT: frozenset({Lifecycle.ACTIVE, Lifecycle.RETIRED, Lifecycle.ERASED}),
+    Lifecycle.ACTIVE: frozenset({Lifecycle.SUSPENDED, Lifecycle.RETIRED, Lifecycle.ERASED}),
+    Lifecycle.SUSPENDED: frozenset({Lifecycle.ACTIVE, Lifecycle.RETIRED, Lifecycle.ERASED}),
+    Lifecycle.RETIRED: frozenset({Lifecycle.ERASED}),
+    Lifecycle.ERASED: frozenset(),
+}
+MOST_RELATIONS = 1000
+
+
+def apply_command(twin: TwinState, command: Command) -> tuple[TwinState, Outcome]:
+    """The twin after `command`. An effective one adds 1 to the revision; a repeated id changes nothing."""
+    if command.id in twin.commands or 0 < command.proposal <= twin.proposal:
+        return twin, Outcome.REPEATED
+    if isinstance(command.body, Create):
+        if twin.lifecycle:
+            return twin, Outcome.EXISTS
+    elif not twin.exists:
+        return twin, Outcome.UNKNOWN
+    if command.expected is not None and command.expected != twin.revision:
+        return twin, Outcome.REVISION_CONFLICT
+    changed = _changed(twin, command)
+    if isinstance(changed, Outcome):
+        return twin, changed
+    commands = (*twin.commands, command.id)[-KEPT_COMMANDS:]
+    proposal = max(twin.proposal, command.proposal)
+    return with_changes(changed, revision=twin.revision + 1, commands=commands, proposal=proposal), Outcome.APPLIED
+
+
+def _changed(twin: TwinState, command: Command) -> TwinState | Outcome:
+    match command.body:
+        case Create(owner, profile):
+            return with_changes(twin, lifecycle=int(Lifecycle.ACTIVE), owner=owner, profile=profile)
+        case PatchDesired(entries):
+            return with_changes(twin, desired=_patched(twin.desired, entries, command))
+        case PutRelation(relation):
+            kept = tuple(r for r in twin.relations if (r.name, r.target) != (relation.name, relation.target))
+            if len(kept) >= MOST_RELATIONS:
+                return Outcome.TOO_MANY
+            return with_changes(twin, relations=(*kept, relation))
+        case DeleteRelation(name, target):
+            kept = tuple(r for r in twin.relations if (r.name, r.target) != (name, target))
+            return with_changes(twin, relations=kept)
+        case AttachModel(model):
+            return with_changes(twin, models={**twin.models, model.task: model})
+        case SetLifecycle(lifecycle):
+            if lifecycle not in MOVES[twin.lifecycle]:
+                return Outcome.LIFECYCLE
+            return with_changes(twin, lifecycle=int(lifecycle))
+
+
+def _patched(
+    desired: Mapping[str, Wish], entries: Mapping[str, tuple[Scalar, str, int]], command: Command
+) -> dict[str, Wish]:
+    kept = {name: wish for name, wish in desired.items() if name not in entries}
+    for name, (value, unit, expires_at_us) in entries.items():
+        if value is not None:
+            kept[name] = Wish(value, unit, command.actor, command.grant, command.at_us, expires_at_us)
+    return kept

@@ -1,0 +1,109 @@
+"""Applying readings: a pure merge that ends in one state, whatever the order. data-path.md section 8."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from didymos_readings.window import Admission, Window, admit, pack_window, unpack_window
+from numpy.typing import NDArray
+
+from didymos_twin_state.domain.twin import Cell, Scalar, TwinState, with_changes
+
+SCALAR_LOOP: Final = 32  # below it a Python loop beats numpy's fixed cost
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """n readings of one property: times int64 us, values as (n,) or a list, quality and flags uint8.
+
+    `retracts`: the readings take back what this device said at these times.
+    """
+
+    property: str
+    unit: str
+    times_us: NDArray[np.int64]
+    values: NDArray[np.float64] | Sequence[Scalar]
+    quality: NDArray[np.uint8]
+    flags: NDArray[np.uint8]
+    first_index: int
+    retracts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenParcel:
+    """One batch's readings for one twin, opened."""
+
+    twin: str
+    device: str
+    stream: int
+    number: int
+    digest: bytes
+    columns: tuple[Column, ...]
+    offset: int  # of its record
+
+    @property
+    def count(self) -> int:
+        return sum(len(column.times_us) for column in self.columns)
+
+
+def newest(column: Column) -> int:
+    """Index of the last reading in merge order: latest time, then highest index."""
+    times = column.times_us
+    if len(times) <= SCALAR_LOOP:
+        return max(range(len(times)), key=lambda at: (times[at], at))
+    return len(times) - 1 - int(np.argmax(times[::-1]))
+
+
+def merged(cells: Mapping[str, Cell], parcel: OpenParcel) -> dict[str, Cell]:
+    """The cells that `parcel` wins, by property: a last-writer-wins register ordered by `Cell.order`."""
+    won: dict[str, Cell] = {}
+    for column in parcel.columns:
+        if not len(column.times_us):
+            continue
+        at = newest(column)
+        value = None if column.retracts else _scalar(column.values[at])
+        cell = Cell(
+            value, int(column.times_us[at]), parcel.device, parcel.stream, parcel.number, column.first_index + at,
+            int(column.quality[at]), int(column.flags[at]), column.unit,
+        )  # fmt: skip
+        held = won.get(column.property) or cells.get(column.property)
+        if held is None or cell.order > held.order:
+            won[column.property] = cell
+    return won
+
+
+def _scalar(value: object) -> Scalar:
+    if isinstance(value, np.ndarray):
+        x, y, z = (float(part) for part in value)
+        return (x, y, z)
+    if isinstance(value, np.generic):
+        found: Scalar = value.item()
+        return found
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a reading cannot be a {type(value).__name__}")
+
+
+def apply_parcel(twin: TwinState, parcel: OpenParcel) -> tuple[TwinState, dict[str, Cell], Admission]:
+    """The twin after `parcel`, the cells that changed, and how the parcel was admitted.
+
+    A duplicate changes nothing; a conflict (same number, other digest) is held by the caller; a parcel below the window
+    is placed by the caller, who can look into stored history. The result depends on its arguments only.
+    """
+    packed = twin.windows.get(parcel.device)
+    window = Window() if packed is None else unpack_window(packed)
+    window, admission = admit(window, parcel.stream, parcel.number, parcel.digest)
+    if admission is not Admission.NEW:
+        return twin, {}, admission
+    won = merged(twin.cells, parcel)
+    windows = {**twin.windows, parcel.device: pack_window(window)}
+    position = max(twin.position, parcel.offset + 1)
+    return with_changes(twin, cells={**twin.cells, **won}, windows=windows, position=position), won, admission
+
+
+def place(twin: TwinState, parcel: OpenParcel) -> tuple[TwinState, dict[str, Cell]]:
+    """The twin after a parcel from below the window that stored history does not hold."""
+    won = merged(twin.cells, parcel)
+    position = max(twin.position, parcel.offset + 1)
+    return with_changes(twin, cells={**twin.cells, **won}, position=position), won
