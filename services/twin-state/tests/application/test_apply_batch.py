@@ -181,3 +181,27 @@ async def test_an_erased_twin_leaves_no_snapshot() -> None:
     await world.partition.readings([a_record(0, TWINS[0], 1)])
     await world.partition.checkpoint()
     assert (3, TWINS[0]) not in world.history.blobs
+
+
+async def test_a_hot_store_that_fell_behind_the_checkpoint_is_not_believed() -> None:
+    world = World()
+    await world.partition.claim("worker")
+    await world.partition.readings([a_record(0, TWINS[0], 1)])
+    await world.partition.flush()
+    older = world.hot.copy()
+    await world.partition.readings([a_record(1, TWINS[0], 2)])
+    await world.partition.checkpoint()
+    world.hot = older
+    world.restart()
+    assert await world.partition.claim("worker") == Marks(2, 0)
+    await world.partition.flush()
+    assert (3, TWINS[0]) not in world.hot.blobs
+    assert world.hot.at[3] == Marks(2, 0)
+
+
+async def test_a_record_delivered_again_is_skipped() -> None:
+    world = World()
+    await world.partition.claim("worker")
+    await world.partition.readings([a_record(0, TWINS[0], 1)])
+    await world.partition.readings([a_record(0, TWINS[0], 1)])
+    assert (world.partition.counts.applied, world.partition.counts.duplicate) == (3, 0)
