@@ -1,0 +1,61 @@
+"""The Merkle tree over a batch's blocks. RFC 6962 section 2.1, SHA-256."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+NODE_BYTES = 32
+
+
+def leaf_hash(block: bytes) -> bytes:
+    """SHA-256(0x00 || block)."""
+    return sha256(b"\0" + block).digest()
+
+
+def root_of(blocks: Sequence[bytes]) -> bytes:
+    """The tree head of n >= 0 blocks."""
+    if not blocks:
+        return sha256(b"").digest()
+    return _levels(blocks)[-1][0]
+
+
+def paths_of(blocks: Sequence[bytes]) -> list[bytes]:
+    """The audit path of each block, nodes joined from the leaf up. Section 2.1.1."""
+    levels = _levels(blocks)[:-1]
+    return [_path(levels, leaf) for leaf in range(len(blocks))]
+
+
+def root_from_path(block: bytes, leaf: int, count: int, path: bytes) -> bytes | None:
+    """The head that `path` leads to from `block`, the `leaf`-th of `count`; None if the path does not fit the place."""
+    if not 0 <= leaf < count or len(path) % NODE_BYTES:
+        return None
+    head, used, last = leaf_hash(block), 0, count - 1
+    while last:
+        if leaf & 1 or leaf < last:
+            node = path[used : used + NODE_BYTES]
+            if len(node) < NODE_BYTES:
+                return None
+            used += NODE_BYTES
+            head = sha256(b"\1" + node + head).digest() if leaf & 1 else sha256(b"\1" + head + node).digest()
+        leaf, last = leaf >> 1, last >> 1
+    return head if used == len(path) else None
+
+
+def _levels(blocks: Sequence[bytes]) -> list[list[bytes]]:
+    # Joining neighbours level by level and promoting an odd last node gives the tree of the recursive definition.
+    level = [sha256(b"\0" + block).digest() for block in blocks]
+    levels = [level]
+    while len(level) > 1:
+        pairs = range(0, len(level) - 1, 2)
+        level = [sha256(b"\1" + level[i] + level[i + 1]).digest() for i in pairs] + level[len(level) & ~1 :]
+        levels.append(level)
+    return levels
+
+
+def _path(levels: Sequence[Sequence[bytes]], leaf: int) -> bytes:
+    nodes = []
+    for level in levels:
+        sibling = leaf ^ 1
+        if sibling < len(level):
+            nodes.append(level[sibling])
+        leaf >>= 1
+    return b"".join(nodes)

@@ -1,0 +1,215 @@
+"""Parcels: a batch's readings of one twin, to be sealed, stored and decoded again. data-path.md 3 and 7."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from didymos.ingestion.v1 import ingestion_types_pb2 as pb
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from didymos_readings.batch import Batch, message_of
+from didymos_readings.block import NUMBERS, Block, Kind, Op, Times, Values, parse_block
+from didymos_readings.block_tree import paths_of
+from didymos_readings.errors import ReadingError, Refusal
+from didymos_readings.normalise import Normalised, NormalisedBlock
+from didymos_readings.quality import ASSURANCE_CODES, REFUSED, SCORING, Bytes
+from didymos_readings.units import Curve, curve_of
+
+Cipher: TypeAlias = Callable[[bytes], bytes]
+"""Seals or opens one body; twin, epoch and salt are bound into it by the caller."""
+
+_NOT_KEPT: Final = frozenset({"reading.not_enrolled", "twin.suspended"})
+
+
+@dataclass(frozen=True, slots=True)
+class ParcelContent:
+    """An unsealed parcel: the bytes of a ParcelBody, and what stands in clear beside it."""
+
+    twin: str
+    body: bytes
+    count: int
+    t_min_us: int
+    t_max_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedContent:
+    """An unsealed quarantined parcel: the bytes of a QuarantinedBody."""
+
+    twin: str
+    body: bytes
+    refusals: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedColumn:
+    """The accepted readings of one block, n of them. Numbers and booleans are float64 in `unit`, points (n, 3).
+
+    `sent` are the values as the device sent them (integers stay integers). Of a retraction both are empty.
+    """
+
+    property: str
+    unit: str
+    op: Op
+    kind: Kind
+    leaf: int
+    index: NDArray[np.int64]  # in the block: with device, stream, number and leaf the id of a reading
+    running: NDArray[np.int64]  # in the batch: `sequence` is number * 2^24 + this
+    t_us: Times
+    value: Values
+    quality: Bytes
+    flags: Bytes
+    texts: tuple[str, ...]
+    sent: NDArray[Any]
+    completeness: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenParcel:
+    """What a parcel's body says. `header`, `signature`, `kid` and the annotated paths prove each block offline."""
+
+    header: bytes
+    signature: bytes
+    kid: str
+    scoring: int
+    original: bytes
+    columns: tuple[DecodedColumn, ...]
+
+
+def parcel_contents(normalised: Normalised, original: bytes = b"") -> list[ParcelContent]:
+    """One per twin with accepted readings, in the order in which the batch first names them."""
+    paths = paths_of(normalised.batch.envelope.blocks)
+    by_twin: dict[str, list[NormalisedBlock]] = {}
+    for block in normalised.blocks:
+        by_twin.setdefault(block.block.twin, []).append(block)
+    signed = message_of(normalised.batch.envelope, blocks=False)
+    found = []
+    for twin, blocks in by_twin.items():
+        annotated = [_annotated(block, paths[block.block.leaf], normalised.shift_us) for block in blocks]
+        body = pb.ParcelBody(signed=signed, blocks=annotated, original=original, scoring=SCORING)
+        times = np.concatenate([block.t_us[block.quality != REFUSED] for block in blocks])
+        found.append(ParcelContent(twin, body.SerializeToString(), len(times), int(times.min()), int(times.max())))
+    return found
+
+
+def seal_parcel(
+    normalised: Normalised, content: ParcelContent, key_epoch: int, salt: bytes, seal: Cipher, digest: bytes = b""
+) -> pb.Parcel:
+    """The parcel as it travels. `digest`: of the original body, for a format that ingestion signed itself."""
+    header = normalised.batch.header
+    return pb.Parcel(
+        twin=content.twin, device=header.device, stream=header.stream, number=header.number,
+        digest=digest or normalised.batch.digest, assurance=ASSURANCE_CODES[normalised.assurance],
+        key_epoch=key_epoch, salt=salt, sealed=seal(content.body), count=content.count,
+        t_min_us=content.t_min_us, t_max_us=content.t_max_us,
+    )  # fmt: skip
+
+
+def open_parcel(parcel: pb.Parcel, opened: Cipher) -> OpenParcel:
+    """The content of a parcel. Raises ReadingError `batch.malformed`, and what `opened` raises."""
+    return decode_parcel(opened(parcel.sealed))
+
+
+def decode_parcel(body: bytes) -> OpenParcel:
+    """The columns of a ParcelBody. Raises ReadingError `batch.malformed`."""
+    try:
+        said = pb.ParcelBody.FromString(body)
+    except DecodeError as error:
+        raise ReadingError("batch.malformed", "the content is no ParcelBody message") from error
+    columns = tuple(_column(each) for each in said.blocks)
+    signed = said.signed
+    return OpenParcel(signed.header, signed.signature, signed.kid, said.scoring, said.original, columns)
+
+
+def refused_contents(batch: Batch, refusals: Iterable[Refusal], original: bytes = b"") -> list[RefusedContent]:
+    """What of the refused readings is kept, one per twin: blocks whole, as they were signed."""
+    firsts = [block.first for block in batch.blocks]
+    by_twin: dict[str, dict[int, list[Refusal]]] = {}
+    for refusal in refusals:
+        if refusal.count and refusal.code not in _NOT_KEPT:
+            block = batch.blocks[bisect_right(firsts, refusal.index) - 1]
+            by_twin.setdefault(block.twin, {}).setdefault(block.leaf, []).append(refusal)
+    paths = paths_of(batch.envelope.blocks) if by_twin else []
+    signed = message_of(batch.envelope, blocks=False)
+    return [
+        RefusedContent(
+            twin,
+            pb.QuarantinedBody(
+                signed=signed, blocks=_quarantined([batch.blocks[leaf] for leaf in leaves], paths), original=original
+            ).SerializeToString(),
+            tuple(refusal for each in leaves.values() for refusal in each),
+        )
+        for twin, leaves in by_twin.items()
+    ]
+
+
+def seal_refused(
+    normalised: Normalised, content: RefusedContent, key_epoch: int, salt: bytes, seal: Cipher, digest: bytes = b""
+) -> pb.QuarantinedParcel:
+    """The quarantined parcel as it travels."""
+    header = normalised.batch.header
+    return pb.QuarantinedParcel(
+        twin=content.twin, device=header.device, stream=header.stream, number=header.number,
+        digest=digest or normalised.batch.digest, assurance=ASSURANCE_CODES[normalised.assurance],
+        key_epoch=key_epoch, salt=salt, sealed=seal(content.body),
+        refused=[refused_message(each) for each in content.refusals],
+    )  # fmt: skip
+
+
+def refused_message(refusal: Refusal) -> pb.Refused:
+    """A refusal as it is answered and stored."""
+    return pb.Refused(index=refusal.index, code=refusal.code, detail=refusal.detail, count=refusal.count)
+
+
+def _quarantined(blocks: Sequence[Block], paths: Sequence[bytes]) -> list[pb.QuarantinedBlock]:
+    return [
+        pb.QuarantinedBlock(block=block.raw, leaf=block.leaf, path=paths[block.leaf], first=block.first)
+        for block in blocks
+    ]
+
+
+def _annotated(found: NormalisedBlock, path: bytes, shift_us: int) -> pb.Annotated:
+    block, conversion = found.block, found.plan.conversion
+    a, b, curve = (1.0, 0.0, conversion.name) if isinstance(conversion, Curve) else (conversion.a, conversion.b, "")
+    return pb.Annotated(
+        block=block.raw, leaf=block.leaf, path=path, a=a, b=b, curve=curve, unit=found.plan.unit,
+        quality=found.quality.tobytes(), flags=found.flags.tobytes(), completeness=found.completeness,
+        shift_us=shift_us, first=block.first,
+    )  # fmt: skip
+
+
+def _column(said: pb.Annotated) -> DecodedColumn:
+    block = parse_block(said.block, said.leaf, said.first)
+    quality, flags = np.frombuffer(said.quality, np.uint8), np.frombuffer(said.flags, np.uint8)
+    if len(quality) != block.size or len(flags) != block.size:
+        raise ReadingError("batch.malformed", f"block {said.leaf} has other than one quality for each reading")
+    kept = np.flatnonzero(quality != REFUSED)
+    texts: tuple[str, ...] = ()
+    sent: NDArray[Any] = np.empty(0)
+    value: Values = np.empty(0)
+    if block.op is Op.READING and block.kind is Kind.TEXT:
+        all_texts = block.texts()
+        texts = tuple(all_texts[at] for at in kept.tolist())
+    elif block.op is Op.READING:
+        sent = block.column()[kept]
+        value = _normalised(sent, block, said)
+    return DecodedColumn(
+        block.property, said.unit, block.op, block.kind, block.leaf, kept, kept + block.first,
+        (block.times() + said.shift_us)[kept], value, quality[kept], flags[kept], texts, sent, said.completeness,
+    )  # fmt: skip
+
+
+def _normalised(sent: NDArray[Any], block: Block, said: pb.Annotated) -> Values:
+    plain = sent.astype(np.float64)
+    if block.kind not in NUMBERS:
+        return plain
+    if not said.curve:
+        return plain if (said.a, said.b) == (1.0, 0.0) else plain * said.a + said.b
+    curve = curve_of(said.curve)
+    if curve is None:
+        raise ReadingError("batch.malformed", f"block {said.leaf} names an unknown curve")
+    with np.errstate(all="ignore"):
+        return curve(plain)

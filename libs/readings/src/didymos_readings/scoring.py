@@ -1,0 +1,237 @@
+"""The quality formula over all n readings of a batch at once. data-path.md 6.
+
+From batch and profile alone, so every pod gives the same. Most batches are clean, so each dimension first asks whether
+it takes anything off at all. `np.count_nonzero` and plain slices stand for `any` and `diff`: they cost a fifth.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
+from math import floor
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from didymos_readings.outliers import outlier_shares
+from didymos_readings.quality import (
+    ASSURANCE_SHARES,
+    CONSISTENCY_PARTS,
+    FLAT_N,
+    MAX_RATE,
+    NOT_SCORED,
+    ON_TIME,
+    PER_HIGH,
+    PER_LOW,
+    RULE_COLUMNS,
+    SLACK,
+    SOFT_HIGH,
+    SOFT_LOW,
+    Assurance,
+    BlockScore,
+    Bytes,
+    Flag,
+    Floats,
+    Rule,
+    Scores,
+    weights_of,
+)
+
+OUTLIER_READINGS: Final = 16
+FLAT_SHARE: Final = 0.5
+
+Integers: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """k blocks, none empty, one after another in arrays of n readings."""
+
+    counts: tuple[int, ...]
+    starts: tuple[int, ...]
+    spread: int | Integers  # how often to repeat a value per block
+    joints: Integers  # (k - 1,): i where readings i and i + 1 belong to different blocks
+
+    @staticmethod
+    def of(counts: Sequence[int]) -> "Layout":
+        ends = tuple(accumulate(counts))
+        even = counts.count(counts[0]) == len(counts)
+        spread = counts[0] if even else np.array(counts, np.int64)
+        return Layout(tuple(counts), (0, *ends[:-1]), spread, np.array(ends[:-1], np.int64) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What is scored: values (n,), times us (n,), the rule of each block, and all rules as a table (10, n)."""
+
+    values: Floats
+    t_us: Integers
+    layout: Layout
+    rules: Sequence[Rule]
+    table: Floats
+
+
+def rule_table(rules: Sequence[Rule], layout: Layout) -> Floats:
+    """(10, n): the rule columns of each reading."""
+    packed = np.frombuffer(b"".join([rule.packed for rule in rules]))
+    return packed.reshape(len(rules), RULE_COLUMNS).T.repeat(layout.spread, axis=1)
+
+
+def score(series: Series, received_at_us: int, assurance: Assurance, *, backfill: bool) -> Scores:
+    """The quality of each reading: 100 * prod(share^weight), rounded half to even."""
+    flags = np.full(len(series.values), Flag.BACKFILL if backfill else 0, np.uint8)
+    shares: dict[str, Floats] = {}
+    steps = series.t_us[1:] - series.t_us[:-1]
+    steps[series.layout.joints] = 0
+    ordered = not np.count_nonzero(steps < 0)
+    _range(series, shares, flags)
+    if ordered:
+        _changes(series, steps, series.values, None, shares, flags)
+    else:
+        order, back = _time_order(series)
+        t_us = series.t_us[order]
+        _changes(series, t_us[1:] - t_us[:-1], series.values[order], back, shares, flags)
+    _outliers(series, shares, flags)
+    if not backfill:
+        _timeliness(series, received_at_us, shares, flags)
+    blocks = _block_scores(series, assurance, ordered=ordered, backfill=backfill)
+    completeness = tuple(
+        NOT_SCORED if block.completeness is None else round(100 * block.completeness) for block in blocks
+    )
+    return Scores(_combined(series, shares, blocks), flags, completeness, shares, blocks, series.layout.counts)
+
+
+def _range(series: Series, shares: dict[str, Floats], flags: Bytes) -> None:
+    """1 within the soft bounds, straight down to 0 at the hard ones."""
+    if not any(rule.per_low or rule.per_high for rule in series.rules):
+        return
+    table = series.table
+    lost = np.maximum(
+        (table[SOFT_LOW] - series.values) * table[PER_LOW], (series.values - table[SOFT_HIGH]) * table[PER_HIGH]
+    )
+    outside = lost > 0
+    if np.count_nonzero(outside):
+        shares["range"] = 1 - lost.clip(0, 1)
+        flags[outside] |= Flag.SOFT
+
+
+def _changes(
+    series: Series,
+    steps: Integers,
+    values: Floats,
+    back: Integers | None,
+    shares: dict[str, Floats],
+    flags: Bytes,
+) -> None:
+    """Rate and flatness against the reading before in time within the block; `back` undoes the order of time.
+
+    The rules are the same all over a block, so the table needs no reordering.
+    """
+    layout, table = series.layout, series.table
+    change = np.abs(values[1:] - values[:-1])
+    found: dict[Flag, tuple[str, Floats]] = {}
+    if any(not rule.slack for rule in series.rules):
+        allowed = table[MAX_RATE][1:] * steps + table[SLACK][1:]
+        allowed[layout.joints] = np.inf
+        fast = change > allowed
+        if np.count_nonzero(fast):
+            share = np.ones(len(values))
+            np.divide(allowed, change, out=share[1:], where=fast)
+            found[Flag.RATE] = ("rate", share)
+    shortest = min([rule.flat_n for rule in series.rules])
+    if shortest <= max(layout.counts):
+        same = change == 0
+        same[layout.joints] = False
+        if np.count_nonzero(same) >= shortest - 1:
+            still = _runs(same) >= table[FLAT_N]
+            if np.count_nonzero(still):
+                found[Flag.FLAT] = ("flat", np.where(still, FLAT_SHARE, 1.0))
+    for flag, (name, share) in found.items():
+        shares[name] = share if back is None else share[back]
+        flags[shares[name] < 1] |= flag
+
+
+def _runs(same: NDArray[np.bool_]) -> Integers:
+    """How long the run of equal values is that each reading belongs to; `same` compares each with the one before."""
+    edges = np.flatnonzero(np.concatenate(([True], ~same, [True])))
+    lengths = edges[1:] - edges[:-1]
+    return lengths.repeat(lengths)
+
+
+def _outliers(series: Series, shares: dict[str, Floats], flags: Bytes) -> None:
+    counts = series.layout.counts
+    wanted = [rule.outliers and n >= OUTLIER_READINGS for rule, n in zip(series.rules, counts, strict=True)]
+    if not any(wanted):
+        return
+    found = outlier_shares(series.values, counts, series.layout.spread, wanted)
+    if found is not None:
+        shares["outlier"] = found
+        flags[found < 1] |= Flag.OUTLIER
+
+
+def _timeliness(series: Series, received_at_us: int, shares: dict[str, Floats], flags: Bytes) -> None:
+    lag, limit = received_at_us - series.t_us, series.table[ON_TIME]
+    late = lag > limit
+    if np.count_nonzero(late):
+        times_over = np.divide(lag, limit, out=np.ones(len(lag)), where=late)
+        shares["timeliness"] = np.maximum(0.0, 1 - np.log2(times_over) / 10)
+        flags[late] |= Flag.LATE
+
+
+def _block_scores(series: Series, assurance: Assurance, *, ordered: bool, backfill: bool) -> tuple[BlockScore, ...]:
+    counts = series.layout.counts
+    periodic = any(rule.period_us for rule in series.rules)
+    spans = _spans(series, ordered=ordered) if periodic else [0] * len(counts)
+    share = ASSURANCE_SHARES[assurance]
+    found = []
+    for rule, count, span in zip(series.rules, counts, spans, strict=True):
+        complete = None
+        if rule.period_us and count > 1:
+            complete = min(1.0, count / (floor(span / rule.period_us) + 1))
+        weights = _weights((rule.consistency, not backfill, complete is not None, True))
+        found.append(BlockScore(weights, complete, share))
+    return tuple(found)
+
+
+_weights = cache(weights_of)
+
+
+def _spans(series: Series, *, ordered: bool) -> list[int]:
+    """Last less first time of each block."""
+    layout, t_us = series.layout, series.t_us
+    starts = np.array(layout.starts, np.int64)
+    if ordered:
+        ends = np.append(layout.joints, len(t_us) - 1)
+        spans = t_us[ends] - t_us[starts]
+    else:
+        spans = np.maximum.reduceat(t_us, starts) - np.minimum.reduceat(t_us, starts)
+    return [int(span) for span in spans]
+
+
+def _combined(series: Series, shares: dict[str, Floats], blocks: Sequence[BlockScore]) -> Bytes:
+    common = [
+        block.assurance ** block.weights["assurance"]
+        * (1.0 if block.completeness is None else block.completeness ** block.weights["completeness"])
+        for block in blocks
+    ]
+    spread = series.layout.spread
+    total = np.array(common).repeat(spread)
+    consistency = [shares[name] for name in CONSISTENCY_PARTS if name in shares]
+    if consistency:
+        weight = np.array([block.weights.get("consistency", 0.0) for block in blocks]).repeat(spread)
+        total *= np.minimum.reduce(consistency) ** weight
+    if "timeliness" in shares:
+        weight = np.array([block.weights["timeliness"] for block in blocks]).repeat(spread)
+        total *= shares["timeliness"] ** weight
+    quality: Bytes = np.rint(100 * total).astype(np.uint8)
+    return quality
+
+
+def _time_order(series: Series) -> tuple[Integers, Integers]:
+    """The order of time within each block, equal times as sent, and the way back."""
+    block = np.arange(len(series.layout.counts)).repeat(series.layout.spread)
+    order = np.lexsort((series.t_us, block))
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return order, back
