@@ -1,0 +1,1 @@
+"""Files, SQLite and HTTP behind the ports."""

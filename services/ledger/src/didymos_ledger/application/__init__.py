@@ -1,0 +1,1 @@
+"""Use cases of log and witness, and the ports they need."""

@@ -1,0 +1,1 @@
+"""What goes into the log, and what comes back. No I/O."""
