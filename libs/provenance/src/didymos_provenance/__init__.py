@@ -1,5 +1,7 @@
 """What proves the platform's history: the Merkle log, signed notes, entries, commitments, proofs and bundles. Pure."""
 
+from didymos_provenance.bundle import CHAINS, Evidence, Link, Step, build_bundle, digest_of, parse_bundle, seal_bundle
+from didymos_provenance.bundle import Bundle as ProofBundle
 from didymos_provenance.commitment import SALT_BYTES, Commitment, Salt, commit, opens
 from didymos_provenance.entry import (
     KINDS,
@@ -50,10 +52,11 @@ from didymos_provenance.note import (
     signed_by,
     witness_signer,
 )
+from didymos_provenance.orgs import Organisation, parse_orgs, write_orgs
 from didymos_provenance.policy import Group, Opened, TrustPolicy, open_checkpoint, parse_policy, require_quorum
 from didymos_provenance.promise import MERGE_SECONDS, Promise, SignedPromise, open_promise, sign_promise
 from didymos_provenance.proof import MAX_PATH, TlogProof, hash_lines, parse_hashes, parse_proof
-from didymos_provenance.strict import Json, parse_strict
+from didymos_provenance.strict import Json
 from didymos_provenance.tiles import (
     Bundle,
     Place,
@@ -69,8 +72,10 @@ from didymos_provenance.tiles import (
     tile_width,
     tiles_of,
 )
+from didymos_provenance.verify import Exit, Proved, Verdict, verify_bundle
 
 __all__ = [
+    "CHAINS",
     "EMPTY_ROOT",
     "KINDS",
     "MAX_ENTRY_BYTES",
@@ -83,6 +88,8 @@ __all__ = [
     "Checkpoint",
     "Commitment",
     "Entry",
+    "Evidence",
+    "Exit",
     "Fact",
     "Frontier",
     "FullTile",
@@ -90,29 +97,37 @@ __all__ = [
     "Hash",
     "Json",
     "KeyType",
+    "Link",
     "Note",
     "NoteKey",
     "NoteSigner",
     "Opened",
+    "Organisation",
     "Place",
     "Promise",
+    "ProofBundle",
+    "Proved",
     "ProvenanceError",
     "Range",
     "ReadNode",
     "Salt",
     "Signature",
     "SignedPromise",
+    "Step",
     "Tile",
     "TlogProof",
     "TrustPolicy",
+    "Verdict",
     "append",
     "b64url",
+    "build_bundle",
     "commit",
     "consistency_ranges",
     "cosign",
     "cosigned_at",
     "decode_entries",
     "decode_tile",
+    "digest_of",
     "encode_entries",
     "encode_tile",
     "hash_lines",
@@ -126,28 +141,32 @@ __all__ = [
     "open_checkpoint",
     "open_promise",
     "opens",
+    "parse_bundle",
     "parse_checkpoint",
     "parse_entry",
     "parse_hashes",
     "parse_note",
+    "parse_orgs",
     "parse_place",
     "parse_policy",
     "parse_proof",
     "parse_signatures",
-    "parse_strict",
     "parse_vkey",
     "partial_width",
     "place_path",
     "proof_hashes",
     "require_quorum",
     "root_of",
+    "seal_bundle",
     "sign_checkpoint",
     "sign_promise",
     "signed_by",
     "tile_width",
     "tiles_of",
     "unb64url",
+    "verify_bundle",
     "verify_consistency",
     "verify_inclusion",
     "witness_signer",
+    "write_orgs",
 ]

@@ -23,6 +23,6 @@ def commit(record: bytes, salt: Salt) -> Commitment:
     return Commitment(sha256(_TAG + salt + record).digest())
 
 
-def opens(commitment: Commitment, record: bytes, salt: Salt) -> bool:
+def opens(commitment: bytes, record: bytes, salt: Salt) -> bool:
     """Whether this record with this salt is what was committed to."""
     return compare_digest(commit(record, salt), commitment)
