@@ -54,6 +54,5 @@ READING_SUBJECT_UNKNOWN = Row(
     "reading.subject_unknown", 422, "INVALID_ARGUMENT", "never", "The name leads to no twin and property"
 )
 PROFILE_UNKNOWN = Row("profile.unknown", 422, "INVALID_ARGUMENT", "never", "No such profile and version")
-QUOTA_EXCEEDED = Row("quota.exceeded", 429, "RESOURCE_EXHAUSTED", "later", "The device sends faster than enrolled")
 TWIN_SUSPENDED = Row("twin.suspended", 409, "FAILED_PRECONDITION", "refresh", "The twin takes no readings now")
 PROFILE_MALFORMED = Row("profile.malformed", 422, "INVALID_ARGUMENT", "never", "The profile breaks a rule")

@@ -45,3 +45,4 @@ PLATFORM_TOPIC_MISMATCH = Row(
 PLATFORM_SCHEMA_BEHIND = Row(
     "platform.schema_behind", 503, "FAILED_PRECONDITION", "later", "The database schema is behind; run the migrations"
 )
+QUOTA_EXCEEDED = Row("quota.exceeded", 429, "RESOURCE_EXHAUSTED", "later", "Over the quota of this caller")

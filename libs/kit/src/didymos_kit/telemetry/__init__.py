@@ -1,0 +1,1 @@
+"""Traces and metrics: the only place that imports the client libraries."""
