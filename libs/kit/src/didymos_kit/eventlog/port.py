@@ -6,7 +6,7 @@ down once, as contract tests (`didymos_testing.eventlog`).
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from didymos_contracts.topics import Topic, TopicRow
@@ -49,8 +49,8 @@ class Record:
     topic: Topic
     key: bytes
     value: bytes | None
-    headers: Mapping[str, bytes] = field(default_factory=dict)
-    at_ms: int = 0
+    headers: Mapping[str, bytes]
+    at_ms: int
     route: bytes | None = None
 
 
@@ -98,7 +98,9 @@ class StaleCommitError(RuntimeError):
 
 
 class Hooks(Protocol):
-    """What a member does when its parts change. Awaited; first called within the first `poll`."""
+    """What a member does when its parts change. Nothing is called before the first `poll`; no poll returns records
+    while one of these is pending, and what it raises comes out of the next poll.
+    """
 
     async def assigned(self, parts: frozenset[Part]) -> Mapping[Part, Start]:
         """All parts of this member from now on, and where to start each; one that is left out starts at Committed."""
@@ -130,9 +132,9 @@ class Group(Protocol):
     async def poll(
         self, max_records: int = POLL_RECORDS, timeout_seconds: float = POLL_SECONDS
     ) -> Mapping[Part, Sequence[Stored]]:
-        """The next records by part, in order; empty after `timeout_seconds` without any. Rebalances happen in here.
+        """The next records by part, in order; empty after `timeout_seconds` without any. The first call joins.
 
-        Raises `platform.offset_lost` when a part's next offset is not in the log: it was deleted, or the log is older
+        Keep calling: rebalances need it, and who is silent for long loses its parts. Raises `platform.offset_lost` when a part's next offset is not in the log: it was deleted, or the log is older
         than this reader (a restore).
         """
 
