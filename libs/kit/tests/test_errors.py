@@ -90,7 +90,7 @@ def test_our_mistake_tells_the_caller_a_trace_id_and_the_log_the_rest() -> None:
     stream = StringIO()
     log.configure(stream=stream)
     try:
-        {}["secret-name"]
+        dict[str, str]()["secret-name"]
     except KeyError as error:
         problem = problem_of(error)
     said = to_json(Problem(problem.row, {"detail": "secret-name"}), TRACE)

@@ -62,7 +62,10 @@ def plain(value: object) -> Any:  # noqa: ANN401 - what JSON can say
         case None | bool():
             return value
         case str():
-            return value if len(value) <= TEXT else value[: TEXT - 1] + "…"
+            said = (
+                value if value.isascii() else value.encode("utf-8", "replace").decode()
+            )  # a lone surrogate is no text
+            return said if len(said) <= TEXT else said[: TEXT - 1] + "…"
         case int():
             return int(value) if -_SAFE <= value <= _SAFE else str(value)
         case float():

@@ -124,7 +124,7 @@ def _masked(value: object) -> object:
 
 def _render(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
     first = {"event": event.pop("event"), "level": event.pop("level"), "at": event.pop("at")}
-    return json.dumps({**first, **event}, default=_text, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps({**first, **event}, default=_text, separators=(",", ":"))
 
 
 def _text(value: object) -> str:

@@ -14,6 +14,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+SERVER: Final = SpanKind.SERVER
+CLIENT: Final = SpanKind.CLIENT
+PRODUCER: Final = SpanKind.PRODUCER
+CONSUMER: Final = SpanKind.CONSUMER
 LINKS: Final = 32  # a slice names at most this many of its producers
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 
@@ -112,6 +116,15 @@ def span(  # one way to make a span: name, kind, where it comes from, what it is
         except Exception as error:
             current.set_status(Status(StatusCode.ERROR, type(error).__name__))
             raise
+
+
+def describe_http(span: Span, method: str, route: str, status: int) -> None:
+    """Name a server span by its route template and say how it was answered (OTel HTTP conventions)."""
+    if span.is_recording():
+        span.update_name(f"{method} {route}")
+        span.set_attributes({"http.request.method": method, "http.route": route, "http.response.status_code": status})
+        if status >= 500:
+            span.set_status(Status(StatusCode.ERROR))
 
 
 def trace_id() -> str:
