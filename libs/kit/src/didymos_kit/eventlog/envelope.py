@@ -101,8 +101,8 @@ def _time(text: str) -> datetime:
     """RFC 3339: a zone is required."""
     try:
         time = datetime.fromisoformat(text)
-    except ValueError as error:
+        if time.utcoffset() is not None:
+            return time.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise EnvelopeError("ce_time", "is no RFC 3339 time") from error
-    if time.utcoffset() is None:
-        raise EnvelopeError("ce_time", "has no zone")
-    return time.astimezone(UTC)
+    raise EnvelopeError("ce_time", "has no zone")

@@ -134,8 +134,9 @@ class Group(Protocol):
     ) -> Mapping[Part, Sequence[Stored]]:
         """The next records by part, in order; empty after `timeout_seconds` without any. The first call joins.
 
-        Keep calling: rebalances need it, and who is silent for long loses its parts. Raises `platform.offset_lost` when a part's next offset is not in the log: it was deleted, or the log is older
-        than this reader (a restore).
+        Keep calling: rebalances need it, and who is silent for long loses its parts. Raises `platform.offset_lost` when
+        the next offset of a part is not in the log (deleted, or the log was restored to an older state), and
+        `platform.unavailable`.
         """
 
     def seek(self, offsets: Mapping[Part, int]) -> None:
