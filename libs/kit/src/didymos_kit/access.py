@@ -132,6 +132,10 @@ class Guard:
         await self._once(proof, now, safe=method in SAFE_METHODS)
         return _principal(claims)
 
+    def seconds_left(self, principal: Principal) -> float:
+        """How long a stream that `principal` opened may live on."""
+        return max(0.0, (principal.expires_at - self._access.clock.now()).total_seconds())
+
     def _check_nonce(self, proof: Proof) -> None:
         now_ms = self._access.clock.now_us() // 1000
         hour = now_ms // HOUR_MS

@@ -55,7 +55,12 @@ async def test_a_caller_with_token_and_proof_is_known(client: httpx.AsyncClient,
     answer = await client.get("/v1/me", auth=DpopAuth(issuer, "alice"))
     assert (answer.status_code, answer.json()) == (200, ALICE.did)
     known = seen[0]
-    assert (known.did, known.caller, known.purpose, known.scope) == (ALICE.did, ALICE.did, RESEARCH, {"read"})
+    assert (known.did, known.caller, known.purpose, known.scope) == (
+        ALICE.did,
+        ALICE.did,
+        RESEARCH,
+        frozenset({"read"}),
+    )
     assert (known.expires_at - NOON).total_seconds() == 300
 
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -11,6 +12,7 @@ from didymos_did import Did, Ed25519Signer, KeyId, PublicKey
 from didymos_did.tokens import AccessClaims, ProofKey, issue_token, make_proof
 from didymos_kit.access import Access, LocalReplays, Replays
 from didymos_kit.http.surface import surface
+from didymos_kit.rpc.client import BoundToken
 from didymos_kit.service import Service, Stopping
 from didymos_kit.telemetry.metrics import Metrics
 from fastapi import APIRouter
@@ -114,3 +116,15 @@ def problem_codes(answers: Sequence[httpx.Response]) -> list[tuple[int, str]]:
         if answer.headers["content-type"] != "application/problem+json":
             raise AssertionError(f"{answer.status_code} is no problem: {answer.text}")
     return [(answer.status_code, answer.json()["code"]) for answer in answers]
+
+
+class IssuedTokens:
+    """A token source of somebody: fresh tokens from `house`, all bound to one key."""
+
+    def __init__(self, house: Issuer, name: str, **claims: Any) -> None:  # noqa: ANN401 - of the tokens
+        self._house, self._name, self._claims = house, name, claims
+        self._key = a_proof_key(name)
+
+    async def token(self, audience: str) -> BoundToken:
+        text = self._house.token(a_signer(self._name), self._key, **{"audience": audience, **self._claims})
+        return BoundToken(text, self._key, self._house.clock.now() + timedelta(seconds=300))

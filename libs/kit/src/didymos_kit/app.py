@@ -1,0 +1,80 @@
+"""REST of many services in one app and one server: `<origin>/<service>/v1/..` in every deployment. platform.md 5."""
+
+import asyncio
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp
+
+from didymos_kit.access import Access
+from didymos_kit.http.problems import install
+from didymos_kit.http.surface import surface
+from didymos_kit.service import Service, Stopping
+from didymos_kit.telemetry.metrics import Metrics
+
+KEEP_ALIVE_SECONDS: Final = 20
+BACKLOG: Final = 1024
+
+
+def rest_app(
+    services: Sequence[Service], access: Access | None, *, draining: Stopping, metrics: Metrics, version: str = "1"
+) -> Starlette:
+    """The root app: a surface per service, problems for all else. Raises SurfaceError."""
+    mounted = [
+        (service.name, surface(service, access, draining=draining, metrics=metrics, version=version))
+        for service in services
+        if service.routers
+    ]
+    root = Starlette(routes=[Mount(f"/{name}", app) for name, app in mounted])
+    root.router.redirect_slashes = False
+    root.state.surfaces = dict(mounted)
+    install(root)
+    return root
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn without its signals: it would take SIGTERM for itself, and raise it again after its exit."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class RestServer:
+    """An ASGI app on a socket, inside a loop that others share."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._server = _Uvicorn(
+            uvicorn.Config(
+                app, lifespan="off", log_config=None, access_log=False, server_header=False, proxy_headers=False,
+                ws="none", http="httptools", timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            )
+        )  # fmt: skip
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; the port, chosen by the system when `port` is 0. Raises OSError when it is taken."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        bound: int = listening.getsockname()[1]
+        self._task = asyncio.create_task(self._server.serve([listening]), name=f"rest:{bound}")
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+            await asyncio.sleep(0.005)
+        return bound
+
+    async def stop(self) -> None:
+        """No new connections; return when the answers in hand are sent."""
+        if self._task is not None:
+            self._server.should_exit = True
+            await asyncio.shield(self._task)
+
+    def cut(self) -> None:
+        """Stop waiting for what is in hand."""
+        self._server.force_exit = True

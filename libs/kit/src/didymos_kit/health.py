@@ -1,0 +1,92 @@
+"""Live and ready. platform.md 5: live asks no dependency, ready asks no other service."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Final
+
+from didymos_contracts.metrics import PROCESS_READY
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from didymos_kit.service import Check, Service, Stopping
+from didymos_kit.telemetry.metrics import CONTENT_TYPE, Metrics
+
+CHECK_SECONDS: Final = 1.0
+TICK_SECONDS: Final = 1.0
+STUCK_SECONDS: Final = 30.0
+
+
+class Health:
+    """What a process says of itself to whoever schedules it."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._gauge = metrics.gauge(PROCESS_READY)
+        self._checks: tuple[tuple[str, Check], ...] = ()
+        self._serving = False
+        self._died: str | None = None
+        self._ticked = monotonic()
+
+    def watch(self, services: Sequence[Service]) -> None:
+        """From now on the checks of these services decide readiness."""
+        self._checks = tuple((service.name, check) for service in services for check in service.checks)
+
+    def serve(self, *, serving: bool) -> None:
+        """Whether the process takes calls: from the end of its start to the beginning of its drain."""
+        self._serving = serving
+
+    def died(self, why: str) -> None:
+        """A loop ended that should not have: the process is no longer live."""
+        self._died = why
+
+    async def tick(self, stopping: Stopping) -> None:
+        """Show that the event loop turns, until the process stops."""
+        while not await stopping.within(TICK_SECONDS):
+            self._ticked = monotonic()
+
+    def not_live(self) -> str | None:
+        """Why the process should be restarted, or None."""
+        if self._died is not None:
+            return self._died
+        silent = monotonic() - self._ticked
+        return f"the event loop stood for {silent:.0f} s" if silent > STUCK_SECONDS else None
+
+    async def not_ready(self) -> Mapping[str, str]:
+        """Service to reason, for whatever is not ready. Empty: ready."""
+        if not self._serving:
+            self._gauge.set(0)
+            return {"process": "starting or draining"}
+        answers = await asyncio.gather(*(_ask(check) for _, check in self._checks))
+        found = {name: said for (name, _), said in zip(self._checks, answers, strict=True) if said is not None}
+        self._gauge.set(0 if found else 1)
+        return found
+
+
+async def _ask(check: Check) -> str | None:
+    """The answer of a check; one that fails or takes too long is not ready."""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await check()
+    except TimeoutError:
+        return f"no answer within {CHECK_SECONDS:.0f} s"
+    except Exception as error:
+        return type(error).__name__  # whatever a check raises means: not ready
+
+
+def admin_app(health: Health, metrics: Metrics) -> Starlette:
+    """Probes and metrics, on a port of their own that nothing routes to from outside."""
+
+    async def live(_: Request) -> Response:
+        why = health.not_live()
+        return JSONResponse({"live": why is None, "reason": why}, 200 if why is None else 503)
+
+    async def ready(_: Request) -> Response:
+        found = await health.not_ready()
+        return JSONResponse({"ready": not found, "reasons": dict(found)}, 503 if found else 200)
+
+    async def exposed(_: Request) -> Response:
+        return Response(metrics.exposition(), media_type=CONTENT_TYPE)
+
+    return Starlette(routes=[Route("/healthz/live", live), Route("/healthz/ready", ready), Route("/metrics", exposed)])
