@@ -90,7 +90,7 @@ Start: TypeAlias = int | Committed | Earliest
 
 
 class FencedError(RuntimeError):
-    """Another writer took over this name. This one may never append again; whoever holds it stops."""
+    """Another writer took over this name, or this one lost its transaction. It may never append again: open another."""
 
 
 class StaleCommitError(RuntimeError):

@@ -212,7 +212,7 @@ class _TailSource:
             self._next[part] = following
         return [record for _, records, _ in found for record in records]
 
-    def positions(self) -> Mapping[int, int]:
+    async def positions(self) -> Mapping[int, int]:
         return {part.partition: following for part, following in self._next.items()}
 
     def _wanted(self) -> list[Wanted]:

@@ -34,7 +34,7 @@ class TailSource(Protocol):
     async def read(self, timeout_seconds: float) -> Sequence[Stored]:
         """The next records, in order per partition; empty after the timeout."""
 
-    def positions(self) -> Mapping[int, int]:
+    async def positions(self) -> Mapping[int, int]:
         """By partition: the offset of the next `read`; all before it was returned, or is no record."""
 
 
@@ -88,7 +88,7 @@ class TopicTail:
                 if time.perf_counter() - begun > CPU_SECONDS:
                     await asyncio.sleep(0)
                     begun = time.perf_counter()
-            self._applied = dict(self._source.positions())
+            self._applied = dict(await self._source.positions())
             self._look()
 
     async def _measure_on(self) -> None:
