@@ -95,6 +95,14 @@ class Credentials:
     dpop: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A token that was verified, under the key that did it."""
+
+    kid: KeyId
+    claims: AccessClaims
+
+
 class Guard:
     """Checks calls to one service of this process."""
 
@@ -104,7 +112,7 @@ class Guard:
         self.audience = f"{access.origin}/{service}"
         self._access = access
         self._fallback = LocalReplays()
-        self._memo: dict[bytes, AccessClaims] = {}
+        self._memo: dict[bytes, _Known] = {}
 
     def nonce(self) -> str:
         """The nonce that the next proof of any caller may carry."""
@@ -150,20 +158,21 @@ class Guard:
 
     def _claims(self, token: str, now: int) -> AccessClaims:
         """Verified claims. The key must be published now, memo or not: a withdrawn one ends its tokens at once."""
-        kid = token_kid(token)
+        digest = sha256(token.encode()).digest()
+        known = self._memo.get(digest)
+        kid = token_kid(token) if known is None else known.kid
         key = self._access.trust.token_key(kid)
         if key is None:
             raise _unauthenticated("the token is signed by no key of this house")
-        known = self._memo.get(digest := sha256(token.encode()).digest())
-        if known is not None and now < known.expires_at:
-            return known
+        if known is not None and now < known.claims.expires_at:
+            return known.claims
         claims = verify_token(token, key, self.audience, now)
         if claims.issuer != kid.partition("#")[0]:
             raise _unauthenticated("the token names another issuer than its key")
         if len(self._memo) >= MEMO:
-            self._memo = {kept: said for kept, said in self._memo.items() if now < said.expires_at}
+            self._memo = {kept: said for kept, said in self._memo.items() if now < said.claims.expires_at}
         if len(self._memo) < MEMO:
-            self._memo[digest] = claims
+            self._memo[digest] = _Known(kid, claims)
         return claims
 
     async def _once(self, proof: Proof, now: int, *, safe: bool) -> None:

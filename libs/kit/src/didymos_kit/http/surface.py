@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from didymos_contracts.errors.platform import PLATFORM_INTERNAL, PLATFORM_INVALID_FIELD, PLATFORM_UNKNOWN_FIELD
+from didymos_contracts.metrics import HTTP_STREAMS
 from fastapi import Depends, FastAPI
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.openapi.utils import get_openapi
@@ -17,7 +18,7 @@ from didymos_kit.http.edge import Edge
 from didymos_kit.http.principal import authenticates, is_decided
 from didymos_kit.http.problems import MEDIA, PROBLEM_SCHEMA, install, problems
 from didymos_kit.service import Service, Stopping
-from didymos_kit.telemetry.metrics import Metrics
+from didymos_kit.telemetry.metrics import Metrics, service_label
 
 _GENERIC: Final = ("HTTPValidationError", "ValidationError")
 _REFUSED: Final = problems(PLATFORM_UNKNOWN_FIELD, PLATFORM_INVALID_FIELD)[422]
@@ -40,6 +41,7 @@ def surface(
     guard = None if access is None else Guard(service.name, access)
     app.state.shapes = _shapes(app, service.name, guarded=guard is not None)
     app.state.draining, app.state.guard = draining, guard
+    app.state.streams = metrics.gauge(HTTP_STREAMS, service=service_label(service.name))
     install(app)
     app.add_middleware(Edge, service=service.name, guard=guard, metrics=metrics)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign] # the framework's own way to extend it
