@@ -62,3 +62,16 @@ class TestSqliteHold(contract.HoldContract):
 
 class TestSqliteDrain(contract.DrainContract):
     make_log = staticmethod(sqlite_log)
+
+
+@asynccontextmanager
+async def impatient_log() -> AsyncIterator[EventLog]:
+    """Gives a silent member up within the time that a test can wait."""
+    with TemporaryDirectory() as folder:
+        async with SqliteLog(Path(folder) / "log.db", session_seconds=0.05) as log:
+            yield log
+
+
+class TestSqliteHistories(contract.HistoryContract):
+    make_log = staticmethod(impatient_log)
+    silence_seconds = 0.08

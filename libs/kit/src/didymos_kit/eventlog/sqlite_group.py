@@ -26,7 +26,7 @@ from didymos_kit.eventlog.port import (
 from didymos_kit.eventlog.sqlite_reader import Found, Reader, Wanted
 from didymos_kit.eventlog.sqlite_writer import WriterThread
 
-LOOK_SECONDS: Final = 1.0  # a member that waits still says that it lives, and looks for silent ones
+LOOKS: Final = 8  # in the time of a session: a member that waits still says that it lives, and looks for silent ones
 
 
 class Parts(Protocol):
@@ -68,7 +68,7 @@ class Coordinator:
     """One group. All members live in this process: who is silent for `session_seconds` is given up for dead."""
 
     def __init__(self, name: str, parts: Parts, writer: WriterThread, session_seconds: float) -> None:
-        self.name, self.generation = name, -1
+        self.name, self.generation, self.look_seconds = name, -1, session_seconds / LOOKS
         self._parts, self._writer, self._session_seconds = parts, writer, session_seconds
         self._topics: dict[int, Sequence[Topic]] = {}
         self._seen: dict[int, float] = {}
@@ -169,7 +169,7 @@ class SqliteGroup:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 return {}
-            await self._log.changed(min(left, LOOK_SECONDS))
+            await self._log.changed(min(left, self._coordinator.look_seconds))
 
     def seek(self, offsets: Mapping[Part, int]) -> None:
         for part in offsets:

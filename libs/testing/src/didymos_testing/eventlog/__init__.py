@@ -19,6 +19,7 @@ from didymos_testing.eventlog.builders import (
 )
 from didymos_testing.eventlog.consuming import DeadLetterContract, DrainContract, HoldContract
 from didymos_testing.eventlog.grouping import GroupContract, LagContract, SeekContract
+from didymos_testing.eventlog.histories import HistoryContract
 from didymos_testing.eventlog.keeping import CompactionContract, RetentionContract
 from didymos_testing.eventlog.tailing import TailContract
 from didymos_testing.eventlog.writing import WriterContract
@@ -28,6 +29,7 @@ __all__ = [
     "DeadLetterContract",
     "DrainContract",
     "GroupContract",
+    "HistoryContract",
     "HoldContract",
     "Hooking",
     "LagContract",
