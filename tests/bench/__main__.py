@@ -15,6 +15,7 @@ AREAS = {
     "log": ("tests.bench.log",),
     "ledger": ("tests.bench.ledger",),
     "privacy": ("tests.bench.privacy",),
+    "rest": ("tests.bench.rest",),
 }
 
 

@@ -45,6 +45,21 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
+def _listening(host: str, port: int) -> socket.socket:
+    """A bound socket that says it is TCP: asyncio turns Nagle's algorithm off only for those, and with it on every
+    kept-alive answer waits 40 ms for an acknowledgement. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
 class RestServer:
     """An ASGI app on a socket, inside a loop that others share."""
 
@@ -59,8 +74,7 @@ class RestServer:
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port, chosen by the system when `port` is 0. Raises OSError when it is taken."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listening = _listening(host, port)
         bound: int = listening.getsockname()[1]
         self._task = asyncio.create_task(self._server.serve([listening]), name=f"rest:{bound}")
         while not self._server.started:

@@ -57,6 +57,16 @@ async def test_each_service_answers_below_its_name_and_describes_itself() -> Non
         assert problem_codes(lost) == [(404, "platform.not_found")] * 5
 
 
+async def test_an_answer_on_a_kept_connection_does_not_wait_for_an_acknowledgement() -> None:
+    async with running(Program([a_service("identity")])) as process:
+        reader, writer = await asyncio.open_connection("127.0.0.1", process.rest_port)
+        async with asyncio.timeout(1):  # 50 times the 40 ms of Nagle's algorithm are two seconds
+            for _ in range(50):
+                writer.write(b"GET /identity/v1/name HTTP/1.1\r\nhost: x\r\n\r\n")
+                await reader.readuntil(b'"identity"')
+        writer.close()
+
+
 async def test_probes_and_metrics_have_a_port_of_their_own() -> None:
     async with running(Program([a_service("identity")])) as process:
         await get(process.rest_url, "/identity/v1/name")

@@ -1,6 +1,7 @@
 """Bad input on REST: always a problem that says what and where, never a 500, never the handler."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import pytest
@@ -8,13 +9,15 @@ from didymos_contracts.errors.platform import PLATFORM_NOT_FOUND, PLATFORM_OVERL
 from didymos_did import DidError, parse_did
 from didymos_kit.http import PUBLIC, Strict, accepts, form, problems
 from didymos_kit.http.surface import SurfaceError
+from didymos_kit.lifecycle import Program, running
 from didymos_kit.service import Service
 from didymos_testing.kit import a_client, an_app, problem_codes
 from fastapi import APIRouter, Header, Request
-from httpx import AsyncClient
+from httpx import AsyncClient, RemoteProtocolError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel, Field
+from starlette.responses import StreamingResponse
 
 
 class Inner(Strict):
@@ -273,3 +276,21 @@ def test_a_body_that_lets_unknown_members_pass_does_not_start() -> None:
 
     with pytest.raises(SurfaceError, match="Loose lets unknown members pass"):
         an_app(Service("twin-state", (router,)))
+
+
+async def test_what_fails_after_the_answer_began_breaks_it_off() -> None:
+    """A cut answer must look cut: half a body with a clean end would be taken for a whole one."""
+
+    async def halves() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise KeyError("the other half")
+
+    router = APIRouter(prefix="/v1", dependencies=[PUBLIC])
+
+    @router.get("/half")
+    async def read_half() -> StreamingResponse:
+        return StreamingResponse(halves())
+
+    async with running(Program([Service("twin-state", (router,))])) as process, AsyncClient() as client:
+        with pytest.raises(RemoteProtocolError):
+            await client.get(f"{process.rest_url}/twin-state/v1/half")
