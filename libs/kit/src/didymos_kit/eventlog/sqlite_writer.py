@@ -150,6 +150,7 @@ class WriterThread:
                 if part in self._compacted:
                     compacted.append((record, row))
         if rows:
+            rows.sort(key=_by_id)  # the B-tree is walked once, part by part
             self._connection.executemany("insert into record values (?, ?, ?, ?, ?)", rows)
             moved = [(following, part) for part, following in touched.items()]
             self._connection.executemany("update part set next = ? where id = ?", moved)
@@ -192,6 +193,10 @@ class WriterThread:
                 job.done.set_exception(job.outcome)
             else:
                 job.done.set_result(job.outcome)
+
+
+def _by_id(row: tuple[int, int, bytes, bytes | None, bytes]) -> int:
+    return row[0]
 
 
 def _primary(error: Exception) -> int:
