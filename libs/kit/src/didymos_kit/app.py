@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import uvicorn
@@ -39,6 +39,19 @@ def rest_app(
 
 class _Uvicorn(uvicorn.Server):
     """uvicorn without its signals: it would take SIGTERM for itself, and raise it again after its exit."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.leaving = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Ticks ten times a second, as its own does, and ends at once when told to."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % 864_000
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await self.leaving.wait()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -87,6 +100,7 @@ class RestServer:
         """No new connections; return when the answers in hand are sent."""
         if self._task is not None:
             self._server.should_exit = True
+            self._server.leaving.set()
             await asyncio.shield(self._task)
 
     def cut(self) -> None:
