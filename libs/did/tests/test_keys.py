@@ -1,5 +1,7 @@
 """Keys are parsed strictly, and sign as RFC 8032 says."""
 
+from collections.abc import Callable
+
 import pytest
 from didymos_did.errors import DidError
 from didymos_did.keys import (
@@ -52,7 +54,7 @@ def test_the_did_key_of_the_specification_is_read_and_written() -> None:
     assert parse_did(did) == did
 
 
-@pytest.mark.parametrize("y", sorted(WEAK_Y) + [2**255 - 19, 2**255 - 1])
+@pytest.mark.parametrize("y", [*sorted(WEAK_Y), 2**255 - 19, 2**255 - 1])
 @pytest.mark.parametrize("sign_bit", [0, 1 << 255])
 def test_points_of_small_order_and_beyond_the_field_are_refused(y: int, sign_bit: int) -> None:
     with pytest.raises(DidError, match=r"key\.weak"):
@@ -87,13 +89,45 @@ def test_base58_comes_back(raw: bytes) -> None:
     assert b64u_decode(b64u(raw)) == raw
 
 
+def refusal(parse: Callable[[str], object], text: str) -> str:
+    try:
+        parse(text)
+    except DidError as error:
+        return error.code
+    return ""
+
+
 @given(st.one_of(st.text(max_size=140), st.text("z6Mk123abcdefGH#:", max_size=80).map("did:key:z6Mk".__add__)))
 def test_any_text_is_a_key_or_a_clear_refusal(text: str) -> None:
     for parse in (parse_key, parse_did, key_of, b64u_decode):
-        try:
-            parse(text)
-        except DidError as error:
-            assert error.code in {"key.malformed", "key.weak", "did.malformed"}
+        assert refusal(parse, text) in {"", "key.malformed", "key.weak", "did.malformed"}
+
+
+@given(st.binary(min_size=32, max_size=32), st.sampled_from("z" + "123u"))
+def test_a_key_has_one_spelling(seed: bytes, first: str) -> None:
+    key = Ed25519Signer(seed).public
+    assert parse_key(key.multikey) == key
+    if first != "z":
+        assert refusal(parse_key, first + key.multikey) == "key.malformed"
+    assert refusal(parse_key, "z1" + key.multikey[1:]) == "key.malformed"
+    assert refusal(parse_key, "u" + b64u(key.kind.value + key.raw)) == "key.malformed"
+
+
+def test_a_key_id_names_the_key_of_its_did() -> None:
+    assert key_of(OWNER.kid) == OWNER.public
+    assert refusal(key_of, f"{OWNER.did}#{STRANGER.public.multikey}") == "did.malformed"
+    assert refusal(key_of, OWNER.did) == "did.malformed"
+    assert refusal(parse_did, "did:web:example.org") == "did.malformed"
+
+
+def test_keys_of_other_sizes_and_kinds_are_refused() -> None:
+    x25519 = "z" + base58_encode(b"\xec\x01" + b"\x09" * 32)
+    assert refusal(parse_key, x25519) == "key.malformed"
+    assert refusal(parse_key, "z" + base58_encode(KeyKind.ED25519.value + b"\x09" * 31)) == "key.malformed"
+    assert refusal(parse_key, "z" + "2" * 97) == "key.malformed"
+    with pytest.raises(DidError, match="32 bytes"):
+        Ed25519Signer(b"short")
+    assert not OWNER.public.verify(b"m", b"\0" * 63)
 
 
 def test_a_document_names_its_key_for_every_relationship() -> None:

@@ -1,4 +1,4 @@
-"""Multibase texts: base58btc (`z`) and base64url without padding (`u`). W3C Controlled Identifiers, section 2.4."""
+"""The digits of multibase texts: base58btc (`z`), base64url without padding (`u`). W3C Controlled Identifiers, 2.4."""
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -46,12 +46,3 @@ def b64u_decode(text: str) -> bytes:
     if b64u(raw) != text:
         raise DidError("key.malformed", "not canonical base64url without padding")
     return raw
-
-
-def multibase_decode(text: str) -> bytes:
-    """The bytes of a `z` or `u` text. Raises DidError `key.malformed`."""
-    if text.startswith("z"):
-        return base58_decode(text[1:])
-    if text.startswith("u"):
-        return b64u_decode(text[1:])
-    raise DidError("key.malformed", "a multibase text begins with z or u")

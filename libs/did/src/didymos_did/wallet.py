@@ -1,4 +1,4 @@
-"""A wallet as bytes: seeds under one file key, the file key under a passphrase. No file is opened here. identity.md 3."""
+"""A wallet as bytes: seeds under a file key, the file key under a passphrase. No file is opened here. identity.md 3."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -26,7 +26,7 @@ def a_grant_id(number: int = 1) -> GrantId:
     return GrantId(f"urn:uuid:01930000-0000-7000-8000-{number:012x}")
 
 
-def a_terms(**changes: Any) -> Terms:
+def a_terms(**changes: Any) -> Terms:  # noqa: ANN401 - any member of the terms
     """Training on glucose for research, 30 exact rounds in a cohort of ten, for a month."""
     said: dict[str, Any] = {
         "actions": [Action.TRAIN], "paths": ["features/glucose/**"], "purposes": [RESEARCH],
@@ -36,14 +36,14 @@ def a_terms(**changes: Any) -> Terms:
     return make_terms(**{**said, **changes})
 
 
-def a_read_terms(**changes: Any) -> Terms:
+def a_read_terms(**changes: Any) -> Terms:  # noqa: ANN401 - any member of the terms
     said: dict[str, Any] = {
         "actions": [Action.READ, Action.SUBSCRIBE, Action.HISTORY], "task": None, "constraints": {}, "budget": Budget(),
     }  # fmt: skip
     return a_terms(**{**said, **changes})
 
 
-def a_grant(**changes: Any) -> Grant:
+def a_grant(**changes: Any) -> Grant:  # noqa: ANN401 - any member of the grant
     said: dict[str, Any] = {
         "id": a_grant_id(), "twin": TwinId(TWIN.did), "owner": OWNER.did, "grantee": INSTITUTE.did, "terms": a_terms(),
         "digest": b"\x12\x20" + b"d" * 32,
