@@ -1,4 +1,4 @@
-"""The event log: its port, the envelope of events, the consume loop. Adapters are imported by `house` alone."""
+"""The event log. Services see its port; `envelope` and `consume` are modules beside it; `house` opens an adapter."""
 
 from didymos_kit.eventlog.port import (
     Committed,
