@@ -52,6 +52,13 @@ class PublicKey:
     def multikey(self) -> str:
         return "z" + base58_encode(self.kind.value + self.raw)
 
+    @property
+    def y(self) -> bytes:
+        """The second coordinate of a P-256 point, 32 bytes. Raises DidError `key.malformed` for other kinds."""
+        if self.kind is not KeyKind.P256:
+            raise DidError("key.malformed", f"{self.kind.name} keys have no second coordinate")
+        return _p256(self.raw).public_numbers().y.to_bytes(32, "big")
+
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Whether this key signed `message`. Ed25519: RFC 8032; P-256: ECDSA with SHA-256, r || s of 32 bytes each."""
         if len(signature) != 64:

@@ -1,7 +1,6 @@
 """Access tokens bound to a key, and the proofs of possession that go with them. RFC 7523, 9068, 9449; identity.md 9.
 
-JOSE's compact form is small enough to check in full here, so that every rule stands in one place: the algorithm follows
-from the key, header members are closed sets, and a header that carries a private key is refused.
+Every `now` is in whole seconds since 1970. What has to be fresh (`jti`, nonces) is given by the caller.
 """
 
 import hmac
@@ -10,15 +9,17 @@ from hashlib import sha256
 from typing import Final
 
 from didymos_did.errors import DidError
-from didymos_did.jcs import Json, jcs, parse_strict
-from didymos_did.keys import Did, Ed25519Signer, KeyId, KeyKind, PublicKey, Signer, key_of, parse_did, public_key
+from didymos_did.jcs import Json
+from didymos_did.jose import Jws, a_did, compact, jwk_of, key_of_jwk, read_compact, refused, thumbprint
+from didymos_did.keys import Did, Ed25519Signer, KeyId, PublicKey, Signer, key_of
 from didymos_did.multibase import b64u, b64u_decode
 
 TOKEN_SECONDS: Final = 300
 ASSERTION_SECONDS: Final = 60
+NONCE_SECONDS: Final = 60
 PROOF_SKEW: Final = 300  # a nonce carries freshness: device clocks may be off
-PROOF_BYTES: Final = 4096
-_ALG: Final = {KeyKind.ED25519: ("Ed25519", "EdDSA"), KeyKind.P256: ("ES256",)}
+_SIGNED_BY_KID: Final = frozenset({"alg", "kid", "typ"})
+_SIGNED_BY_JWK: Final = frozenset({"alg", "jwk", "typ"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class AccessClaims:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A checked DPoP proof."""
+    """A checked DPoP proof. `nonce` is empty when the proof has none."""
 
     jkt: str
     jti: str
@@ -61,60 +62,11 @@ class ProofKey(Ed25519Signer):
 
     @property
     def jwk(self) -> dict[str, str]:
-        return {"crv": "Ed25519", "kty": "OKP", "x": b64u(self.public.raw)}
+        return jwk_of(self.public)
 
     @property
     def jkt(self) -> str:
         return thumbprint(self.jwk)
-
-
-def thumbprint(jwk: dict[str, str]) -> str:
-    """RFC 7638: SHA-256 of the required members, base64url."""
-    return b64u(sha256(jcs(jwk)).digest())
-
-
-def _compact(header: Json, payload: Json, signer: Signer) -> str:
-    signed = f"{b64u(jcs(header))}.{b64u(jcs(payload))}"
-    return f"{signed}.{b64u(signer.sign(signed.encode()))}"
-
-
-def _split(text: str, what: str) -> tuple[dict[str, Json], dict[str, Json], bytes, bytes]:
-    """Header, payload, what was signed, signature. Raises DidError `platform.unauthenticated`."""
-    if len(text) > PROOF_BYTES or text.count(".") != 2 or not text.isascii():
-        raise _refused(what, "not a compact JWS of at most 4 KiB")
-    head, body, signature = text.split(".")
-    try:
-        header = parse_strict(b64u_decode(head), limit=PROOF_BYTES)
-        payload = parse_strict(b64u_decode(body), limit=PROOF_BYTES)
-        raw = b64u_decode(signature)
-    except DidError as error:
-        raise _refused(what, "header, claims or signature cannot be read") from error
-    if not isinstance(header, dict) or not isinstance(payload, dict):
-        raise _refused(what, "header and claims are objects")
-    return header, payload, f"{head}.{body}".encode(), raw
-
-
-def _refused(what: str, why: str) -> DidError:
-    return DidError("platform.unauthenticated", f"{what}: {why}")
-
-
-def _text(claims: dict[str, Json], name: str, what: str, *, needed: bool = True) -> str:
-    value = claims.get(name, None if needed else "")
-    if not isinstance(value, str) or (needed and not value) or len(value) > 1024:
-        raise _refused(what, f"claim {name!r} is missing or no text")
-    return value
-
-
-def _seconds(claims: dict[str, Json], name: str, what: str) -> int:
-    value = claims.get(name)
-    if type(value) is not int or value < 0:
-        raise _refused(what, f"claim {name!r} is no time")
-    return value
-
-
-def _check_alg(header: dict[str, Json], key: PublicKey, what: str) -> None:
-    if header.get("alg") not in _ALG[key.kind]:
-        raise _refused(what, "the algorithm is not that of the key")
 
 
 def make_assertion(signer: Signer, audience: str, jkt: str, now: int, jti: str) -> str:
@@ -123,42 +75,35 @@ def make_assertion(signer: Signer, audience: str, jkt: str, now: int, jti: str) 
         "iss": str(signer.did), "sub": str(signer.did), "aud": audience, "iat": now, "exp": now + ASSERTION_SECONDS,
         "jti": jti, "cnf": {"jkt": jkt},
     }  # fmt: skip
-    return _compact({"alg": "Ed25519", "kid": str(signer.kid), "typ": "JWT"}, claims, signer)
+    return compact({"alg": "Ed25519", "kid": str(signer.kid), "typ": "JWT"}, claims, signer)
 
 
 def verify_assertion(assertion: str, audience: str, now: int) -> Assertion:
-    """Raises DidError `platform.unauthenticated`."""
-    what = "assertion"
-    header, claims, signed, signature = _split(assertion, what)
-    if set(header) != {"alg", "kid", "typ"} or header["typ"] != "JWT" or not isinstance(header["kid"], str):
-        raise _refused(what, "header members are alg, kid, typ")
-    subject = _text(claims, "sub", what)
-    if _text(claims, "iss", what) != subject or header["kid"].partition("#")[0] != subject:
-        raise _refused(what, "issuer, subject and key are of one DID")
-    key = _known(header["kid"], what)
-    _check_alg(header, key, what)
-    if claims.get("aud") != audience:
-        raise _refused(what, "meant for another audience")
-    issued, expires = _seconds(claims, "iat", what), _seconds(claims, "exp", what)
-    if not issued - PROOF_SKEW <= now < expires or expires - issued > ASSERTION_SECONDS:
-        raise _refused(what, "expired, not yet valid, or valid for over 60 s")
-    bound = claims.get("cnf")
-    if not isinstance(bound, dict) or not isinstance(bound.get("jkt"), str):
-        raise _refused(what, "not bound to a key")
-    if not key.verify(signed, signature):
-        raise _refused(what, "the signature does not hold")
-    return Assertion(Did(subject), bound["jkt"], _text(claims, "jti", what), expires)
+    """What a DID asserts of itself, under the key that its did:key names. Raises DidError `platform.unauthenticated`.
+
+    The token endpoint also compares `jkt` with its DPoP proof, and takes each `jti` once.
+    """
+    jws = read_compact(assertion, "assertion", _SIGNED_BY_KID, "JWT")
+    subject, kid = jws.did("sub"), jws.header["kid"]
+    if jws.text("iss") != subject or not isinstance(kid, str) or kid.partition("#")[0] != subject:
+        raise jws.refused("issuer, subject and key are of one DID")
+    if jws.claims.get("aud") != audience:
+        raise jws.refused("meant for another audience")
+    _, expires = jws.window(now, ASSERTION_SECONDS, PROOF_SKEW)
+    found = Assertion(subject, jws.bound_key(), jws.text("jti"), expires)
+    jws.check(_named(kid, jws))
+    return found
 
 
-def _known(kid: str, what: str) -> PublicKey:
+def _named(kid: str, jws: Jws) -> PublicKey:
     try:
         return key_of(kid)
     except DidError as error:
-        raise _refused(what, "the key id names no usable key") from error
+        raise jws.refused("the key id names no usable key") from error
 
 
 def issue_token(claims: AccessClaims, signer: Signer) -> str:
-    """An RFC 9068 access token."""
+    """An RFC 9068 access token, signed by `signer`, one of whose keys the issuer publishes for tokens."""
     said: dict[str, Json] = {
         "iss": str(claims.issuer), "sub": str(claims.subject), "aud": claims.audience, "iat": claims.issued_at,
         "exp": claims.expires_at, "jti": claims.jti, "cnf": {"jkt": claims.jkt},
@@ -167,44 +112,48 @@ def issue_token(claims: AccessClaims, signer: Signer) -> str:
     said.update({name: value for name, value in optional.items() if value})
     if claims.actor is not None:
         said["act"] = {"sub": str(claims.actor)}
-    return _compact({"alg": "Ed25519", "kid": str(signer.kid), "typ": "at+jwt"}, said, signer)
+    return compact({"alg": "Ed25519", "kid": str(signer.kid), "typ": "at+jwt"}, said, signer)
 
 
 def token_kid(token: str) -> KeyId:
     """The key id in the header of a token, unverified. Raises DidError `platform.unauthenticated`."""
-    header, _, _, _ = _split(token, "token")
-    if not isinstance(header.get("kid"), str):
-        raise _refused("token", "names no key")
-    return KeyId(header["kid"])
+    return _token_kid(read_compact(token, "token", _SIGNED_BY_KID, "at+jwt"))
+
+
+def _token_kid(jws: Jws) -> KeyId:
+    kid = jws.header["kid"]
+    if not isinstance(kid, str):
+        raise jws.refused("names no key")
+    return KeyId(kid)
 
 
 def verify_token(token: str, key: PublicKey, audience: str, now: int) -> AccessClaims:
-    """What the token says, if `key` (the live one that its header names) signed it for `audience`.
+    """What the token says, if `key` signed it for `audience`. Raises DidError `platform.unauthenticated`.
 
-    Raises DidError `platform.unauthenticated`.
+    `key` is the live one that the caller knows under `token_kid(token)`; a key signs only for the DID in its id.
     """
-    what = "token"
-    header, claims, signed, signature = _split(token, what)
-    if set(header) != {"alg", "kid", "typ"} or header["typ"] != "at+jwt":
-        raise _refused(what, "header members are alg, kid, typ of an access token")
-    _check_alg(header, key, what)
-    if not key.verify(signed, signature):
-        raise _refused(what, "the signature does not hold")
-    if claims.get("aud") != audience:
-        raise _refused(what, "meant for another audience")
-    issued, expires = _seconds(claims, "iat", what), _seconds(claims, "exp", what)
-    if not issued - TOKEN_SECONDS <= now < expires or expires - issued > TOKEN_SECONDS:
-        raise _refused(what, "expired, or valid for over 300 s")
-    bound, act = claims.get("cnf"), claims.get("act")
-    if not isinstance(bound, dict) or not isinstance(bound.get("jkt"), str):
-        raise _refused(what, "not bound to a key")
-    if act is not None and (not isinstance(act, dict) or not isinstance(act.get("sub"), str)):
-        raise _refused(what, "claim 'act' is no actor")
+    jws = read_compact(token, "token", _SIGNED_BY_KID, "at+jwt")
+    jws.check(key)
+    if jws.claims.get("aud") != audience:
+        raise jws.refused("meant for another audience")
+    issued, expires = jws.window(now, TOKEN_SECONDS, TOKEN_SECONDS)
+    issuer = jws.did("iss")
+    if _token_kid(jws).partition("#")[0] != issuer:
+        raise jws.refused("the key is not one of the issuer")
     return AccessClaims(
-        Did(_text(claims, "iss", what)), parse_did(_text(claims, "sub", what)), audience, bound["jkt"], issued, expires,
-        _text(claims, "jti", what), _text(claims, "purpose", what, needed=False),
-        _text(claims, "scope", what, needed=False), None if act is None else parse_did(act["sub"]),
+        issuer, jws.did("sub"), audience, jws.bound_key(), issued, expires, jws.text("jti"),
+        jws.optional_text("purpose"), jws.optional_text("scope"), _actor(jws),
     )  # fmt: skip
+
+
+def _actor(jws: Jws) -> Did | None:
+    """Who acts (RFC 8693 section 4.1). One who acts for an actor is not known here, so nested ones are refused."""
+    if "act" not in jws.claims:
+        return None
+    act = jws.claims["act"]
+    if not isinstance(act, dict) or act.keys() != {"sub"} or not isinstance(act["sub"], str):
+        raise jws.refused("claim 'act' is not one actor")
+    return a_did(act["sub"], jws.what, "act")
 
 
 def _token_hash(token: str) -> str:
@@ -220,46 +169,29 @@ def make_proof(
         claims["ath"] = _token_hash(token)
     if nonce is not None:
         claims["nonce"] = nonce
-    return _compact({"alg": "Ed25519", "jwk": key.jwk, "typ": "dpop+jwt"}, claims, key)
+    return compact({"alg": "Ed25519", "jwk": key.jwk, "typ": "dpop+jwt"}, claims, key)
 
 
 def verify_proof(proof: str, method: str, url: str, now: int, *, token: str | None = None) -> Proof:
-    """Raises DidError `platform.unauthenticated`. Freshness and replay are the caller's: `nonce`, `jti`."""
-    what = "DPoP proof"
-    header, claims, signed, signature = _split(proof, what)
-    if set(header) != {"alg", "jwk", "typ"} or header["typ"] != "dpop+jwt":
-        raise _refused(what, "header members are alg, jwk, typ")
-    key, jkt = _jwk_key(header["jwk"], what)
-    _check_alg(header, key, what)
-    if claims.get("htm") != method or claims.get("htu") != url:
-        raise _refused(what, "made for another call")
-    if token is not None and claims.get("ath") != _token_hash(token):
-        raise _refused(what, "made for another token")
-    if abs(_seconds(claims, "iat", what) - now) > PROOF_SKEW:
-        raise _refused(what, "too old, or from the future")
-    if not key.verify(signed, signature):
-        raise _refused(what, "the signature does not hold")
-    return Proof(jkt, _text(claims, "jti", what), _text(claims, "nonce", what, needed=False))
+    """Possession of a key, for this call. Raises DidError `platform.unauthenticated`. RFC 9449 section 4.3.
 
-
-def _jwk_key(jwk: Json, what: str) -> tuple[PublicKey, str]:
-    """The key of a public JWK with exactly the members of its kind: a private `d` is refused with all the rest."""
-    if not isinstance(jwk, dict) or not all(isinstance(value, str) for value in jwk.values()):
-        raise _refused(what, "jwk is no public key")
+    `url`: the configured origin and the path, never what a Host header says. With a token the proof must be made for
+    it. Freshness of `nonce`, replay of `jti` and the comparison of `jkt` with the token are the caller's.
+    """
+    jws = read_compact(proof, "DPoP proof", _SIGNED_BY_JWK, "dpop+jwt")
+    if jws.claims.get("htm") != method or jws.claims.get("htu") != url:
+        raise jws.refused("made for another call")
+    if token is not None and jws.claims.get("ath") != _token_hash(token):
+        raise jws.refused("made for another token")
+    if abs(jws.seconds("iat") - now) > PROOF_SKEW:
+        raise jws.refused("too old, or from the future")
     try:
-        if set(jwk) == {"crv", "kty", "x"} and (jwk["kty"], jwk["crv"]) == ("OKP", "Ed25519"):
-            return public_key(KeyKind.ED25519, b64u_decode(jwk["x"])), thumbprint(jwk)
-        if set(jwk) == {"crv", "kty", "x", "y"} and (jwk["kty"], jwk["crv"]) == ("EC", "P-256"):
-            x, y = b64u_decode(jwk["x"]), b64u_decode(jwk["y"])
-            if len(x) == len(y) == 32:
-                point = public_key(KeyKind.P256, bytes([2 + (y[-1] & 1)]) + x)
-                return point, thumbprint(jwk)
+        key = key_of_jwk(jws.header["jwk"])
     except DidError as error:
-        raise _refused(what, "jwk is no usable key") from error
-    raise _refused(what, "jwk has other members than a public key")
-
-
-NONCE_SECONDS: Final = 60
+        raise refused(jws.what, "jwk is no usable public key") from error
+    found = Proof(thumbprint(jws.header["jwk"]), jws.text("jti"), jws.optional_text("nonce"))
+    jws.check(key)
+    return found
 
 
 def make_nonce(secret: bytes, service: str, now_ms: int) -> str:
@@ -269,18 +201,19 @@ def make_nonce(secret: bytes, service: str, now_ms: int) -> str:
 
 
 def fresh_nonce(nonce: str, secret: bytes, service: str, now_ms: int) -> bool:
-    """Whether `nonce` is ours and at most 60 s old."""
+    """Whether `nonce` is ours and at most 60 s old; one that another process made a second ahead counts."""
     try:
         raw = b64u_decode(nonce)
     except DidError:
         return False
-    if len(raw) != 24 or not hmac.compare_digest(make_nonce(secret, service, int.from_bytes(raw[:8], "big")), nonce):
+    made_ms = int.from_bytes(raw[:8], "big")
+    if len(raw) != 24 or not hmac.compare_digest(make_nonce(secret, service, made_ms), nonce):
         return False
-    return 0 <= now_ms - int.from_bytes(raw[:8], "big") + 1000 <= (NONCE_SECONDS + 1) * 1000
+    return -1000 <= now_ms - made_ms <= NONCE_SECONDS * 1000
 
 
 class ReplayCache:
-    """Remembers keys for `seconds` to twice that, in two generations. One process; a shared one is the hot store's."""
+    """Remembers keys for `seconds` to thrice that, in two generations. One process; a shared one is the hot store's."""
 
     def __init__(self, seconds: int = 90) -> None:
         self._seconds, self._turned = seconds, 0
@@ -299,4 +232,5 @@ class ReplayCache:
 
 
 def replay_key(proof: Proof) -> bytes:
+    """What is remembered of a proof: 16 bytes."""
     return sha256(f"{proof.jkt}|{proof.jti}".encode()).digest()[:16]
