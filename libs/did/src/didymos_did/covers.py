@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from didymos_did.conditions import duration_seconds
 from didymos_did.grants import Grant, GrantState
 from didymos_did.keys import Did
 from didymos_did.paths import all_included
 from didymos_did.purposes import covered
-from didymos_did.terms import Terms, duration_seconds
+from didymos_did.terms import Terms
 
 _LOWER_BOUND: Final = frozenset({"min-cohort"})
 

@@ -9,12 +9,13 @@ from datetime import datetime
 from enum import Enum
 from typing import Final
 
+from didymos_did.conditions import CONSTRAINTS, DUTIES
 from didymos_did.errors import DidError
 from didymos_did.grants import Grant, GrantState
 from didymos_did.keys import Did, GrantId, TwinId
 from didymos_did.paths import matches, parse_path
 from didymos_did.purposes import PURPOSES, Purpose, covered
-from didymos_did.terms import CONSTRAINTS, DUTIES, Action, Task, Term
+from didymos_did.terms import Action, Task, Term
 
 
 class Reason(Enum):

@@ -1,5 +1,7 @@
 """The one error of this library."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -11,3 +13,13 @@ class DidError(ValueError):
         self.code = code
         self.detail = detail
         self.values = {"detail": detail, **values}
+
+
+@contextmanager
+def pointing(pointer: str) -> Iterator[None]:
+    """A refusal inside says that it is about `pointer` (RFC 6901), unless it points deeper already."""
+    try:
+        yield
+    except DidError as error:
+        values = {name: value for name, value in error.values.items() if name != "detail"}
+        raise DidError(error.code, error.detail, **{"pointer": pointer, **values}) from error

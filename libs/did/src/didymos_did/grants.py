@@ -1,19 +1,17 @@
-"""A grant: a W3C Verifiable Credential 2.0 in our flat, closed form, signed by its owner. identity.md 5 and 6."""
+"""A grant: a Verifiable Credential in our flat, closed form, signed by the owner of a twin. identity.md section 6."""
 
-import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
+from didymos_did.conditions import CONSTRAINTS, DUTIES
+from didymos_did.credentials import Credential, Form, did_at, open_credential, sign_credential
 from didymos_did.errors import DidError
-from didymos_did.jcs import Json, digest, jcs, parse_strict
-from didymos_did.keys import Did, GrantId, Signer, TwinId, parse_did
-from didymos_did.proofs import SUITE, instant_text, parse_instant, sign_document, verify_document
+from didymos_did.jcs import Json, jcs
+from didymos_did.keys import Did, GrantId, Signer, TwinId
 from didymos_did.terms import (
-    CONSTRAINTS,
-    DUTIES,
-    Action,
+    LEARNING,
     Terms,
     parse_actions,
     parse_budget,
@@ -24,21 +22,26 @@ from didymos_did.terms import (
     terms_json,
 )
 
-CONTEXT: Final = ["https://www.w3.org/ns/credentials/v2", "urn:didymos:context:v1"]
-LONGEST: Final = timedelta(days=366)
-_UUID: Final = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_TOP: Final = frozenset({
-    "@context", "id", "type", "issuer", "validFrom", "validUntil", "credentialSubject", "cryptoPolicy", "proof",
-})  # fmt: skip
-_SUBJECT: Final = frozenset({"id", "twin", "actions", "paths", "purposes", "constraints", "budget", "duties"})
-_LEARNING: Final = frozenset({Action.TRAIN, Action.DERIVE})
+FORM: Final = Form(
+    "DidymosGrant",
+    members=frozenset({"id", "twin", "actions", "paths", "purposes", "constraints", "budget", "duties"}),
+    optional=frozenset({"task"}),
+    longest=timedelta(days=366),
+    window_code="grant.window_invalid",
+    id_code="grant.id_malformed",
+)
 
 
 class GrantState(Enum):
+    """Where a grant stands. REVOKED and EXPIRED are final."""
+
     ACTIVE = "active"
     SUSPENDED = "suspended"
     REVOKED = "revoked"
     EXPIRED = "expired"
+
+
+ENDED: Final = frozenset({GrantState.REVOKED, GrantState.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,97 +58,54 @@ class Grant:
     revision: int = 1
 
 
-def grant_document(grant_id: GrantId, owner: Did, grantee: Did, twin: TwinId, terms: Terms) -> dict[str, Json]:
-    """The credential before it is signed."""
-    return {
-        "@context": CONTEXT,
-        "id": str(grant_id),
-        "type": ["VerifiableCredential", "DidymosGrant"],
-        "issuer": str(owner),
-        "validFrom": instant_text(terms.valid_from),
-        "validUntil": instant_text(terms.valid_until),
-        "credentialSubject": {"id": str(grantee), "twin": str(twin), **terms_json(terms)},
-        "cryptoPolicy": {"suites": [SUITE]},
-    }
-
-
 def sign_grant(
     grant_id: GrantId, grantee: Did, twin: TwinId, terms: Terms, owner: Signer, at: datetime
 ) -> dict[str, Json]:
     """The credential, signed by the owner. What `parse_grant` refuses is refused here, before it leaves the wallet."""
-    secured = sign_document(grant_document(grant_id, owner.did, grantee, twin, terms), owner, at)
+    subject = {"id": str(grantee), "twin": str(twin), **terms_json(terms)}
+    secured = sign_credential(FORM, (terms.valid_from, terms.valid_until), subject, owner, at, grant_id)
     parse_grant(jcs(secured))
     return secured
 
 
 def parse_grant(body: bytes) -> Grant:
-    """The grant that its issuer signed. Raises DidError `platform.*`, `vc.*`, `grant.*`, `did.*`, `key.*`."""
-    said = parse_strict(body)
-    if not isinstance(said, dict):
-        raise DidError("platform.malformed", "a credential is an object")
-    _closed(said, _TOP, _TOP, "")
-    if said["@context"] != CONTEXT:
-        raise DidError("vc.unknown_context", "exactly the two contexts of a grant are expected", pointer="/@context")
-    if said["type"] != ["VerifiableCredential", "DidymosGrant"]:
-        raise DidError("vc.unknown_type", "not a DidymosGrant", pointer="/type")
-    if said["cryptoPolicy"] != {"suites": [SUITE]}:
-        raise DidError("vc.suite_missing", f"the policy names other suites than {SUITE}", pointer="/cryptoPolicy")
-    if not isinstance(said["id"], str) or not _UUID.fullmatch(said["id"]):
-        raise DidError("grant.id_malformed", "an id is urn:uuid: with a version 7 UUID", pointer="/id")
-    owner = _did(said["issuer"], "/issuer")
-    subject = said["credentialSubject"]
-    if not isinstance(subject, dict):
-        raise DidError("platform.malformed", "an object is expected", pointer="/credentialSubject")
-    grantee, twin = (
-        _did(subject.get("id"), "/credentialSubject/id"),
-        _did(subject.get("twin"), "/credentialSubject/twin"),
+    """The grant that its issuer signed, new. Raises DidError `platform.*`, `vc.*`, `grant.*`, `did.*`, `key.*`.
+
+    Whether the issuer owns the twin is not known here: registration and `decide` ask that.
+    """
+    credential = open_credential(body, FORM)
+    subject = credential.subject
+    return Grant(
+        GrantId(credential.id),
+        TwinId(did_at(subject["twin"], "/credentialSubject/twin")),
+        credential.issuer,
+        did_at(subject["id"], "/credentialSubject/id"),
+        _terms(credential),
+        credential.digest,
     )
-    terms = _terms(subject, parse_instant(said["validFrom"]), parse_instant(said["validUntil"]))
-    verify_document(said, issuer=owner)
-    unsecured = {name: member for name, member in said.items() if name != "proof"}
-    return Grant(GrantId(said["id"]), TwinId(twin), owner, grantee, terms, digest(unsecured))
 
 
-def _terms(subject: dict[str, Json], valid_from: datetime, valid_until: datetime) -> Terms:
-    at = "/credentialSubject"
-    _closed(subject, _SUBJECT, _SUBJECT | {"task"}, at)
-    if not valid_from < valid_until or valid_until - valid_from > LONGEST:
-        raise DidError(
-            "grant.window_invalid", "a window begins before it ends and is at most a year", pointer="/validUntil"
-        )
-    actions = parse_actions(subject["actions"], f"{at}/actions")
-    task = parse_task(subject["task"], f"{at}/task") if "task" in subject else None
-    if (task is not None) != bool(_LEARNING & set(actions)):
+def _terms(credential: Credential) -> Terms:
+    said, at = credential.subject, "/credentialSubject"
+    actions = parse_actions(said["actions"], f"{at}/actions")
+    task = parse_task(said["task"], f"{at}/task") if "task" in said else None
+    if (task is not None) != bool(LEARNING & set(actions)):
         raise DidError("grant.task_required", "train and derive need a task, others have none", pointer=f"{at}/task")
     return Terms(
         actions,
-        parse_paths(subject["paths"], f"{at}/paths"),
-        parse_purposes(subject["purposes"], f"{at}/purposes"),
-        valid_from,
-        valid_until,
+        parse_paths(said["paths"], f"{at}/paths"),
+        parse_purposes(said["purposes"], f"{at}/purposes"),
+        credential.valid_from,
+        credential.valid_until,
         task,
-        parse_terms(subject["constraints"], CONSTRAINTS, f"{at}/constraints"),
-        parse_budget(subject["budget"], f"{at}/budget"),
-        parse_terms(subject["duties"], DUTIES, f"{at}/duties"),
+        parse_terms(said["constraints"], CONSTRAINTS, f"{at}/constraints"),
+        parse_budget(said["budget"], f"{at}/budget"),
+        parse_terms(said["duties"], DUTIES, f"{at}/duties"),
     )
 
 
-def _closed(said: dict[str, Json], needed: frozenset[str], known: frozenset[str], at: str) -> None:
-    for name in sorted(needed - said.keys()):
-        raise DidError("platform.malformed", f"member {name!r} is missing", pointer=f"{at}/{name}")
-    for name in sorted(said.keys() - known):
-        raise DidError("platform.unknown_field", f"member {name[:64]!r} is not known here", pointer=f"{at}/{name[:64]}")
-
-
-def _did(said: Json, pointer: str) -> Did:
-    try:
-        return parse_did(said if isinstance(said, str) else "")
-    except DidError as error:
-        raise DidError(error.code, error.detail, pointer=pointer) from error
-
-
 def revoked(grant: Grant) -> Grant:
-    """`grant`, ended for good. An ended one comes back as it is."""
-    if grant.state in (GrantState.REVOKED, GrantState.EXPIRED):
+    """`grant`, ended for good. An ended one comes back as it is, a suspended one ends: denial is always safe."""
+    if grant.state in ENDED:
         return grant
     return replace(grant, state=GrantState.REVOKED, revision=grant.revision + 1)

@@ -13,6 +13,7 @@ from didymos_did.errors import DidError
 Json: TypeAlias = Any  # what json.loads gives: the parsers of this library turn it into values at once
 BODY_BYTES: Final = 64 * 1024
 DEPTH: Final = 32
+MULTIHASH_SHA256: Final = b"\x12\x20"  # code and length
 _SAFE: Final = 2**53 - 1
 # Possessive, and an open string runs to the end: each byte is looked at once, whatever is sent.
 _BRACKETS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
@@ -121,4 +122,4 @@ def strict_object(body: bytes, *members: str, optional: Sequence[str] = ()) -> d
 
 def digest(value: Json) -> bytes:
     """multihash-sha256 of the canonical form: 0x12 0x20 and 32 bytes."""
-    return b"\x12\x20" + sha256(jcs(value)).digest()
+    return MULTIHASH_SHA256 + sha256(jcs(value)).digest()

@@ -1,11 +1,12 @@
 """W3C Data Integrity proofs by `eddsa-jcs-2022` (vc-di-eddsa section 3.3), and the clock texts they carry."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
 from didymos_did.errors import DidError
-from didymos_did.jcs import Json, jcs
+from didymos_did.jcs import MULTIHASH_SHA256, Json, jcs
 from didymos_did.keys import Did, KeyId, KeyKind, PublicKey, Signer, key_of
 from didymos_did.multibase import base58_decode, base58_encode
 
@@ -34,8 +35,16 @@ def parse_instant(text: object) -> datetime:
     return found
 
 
-def _message(options: dict[str, Any], unsecured: dict[str, Any]) -> bytes:
-    return sha256(jcs(options)).digest() + sha256(jcs(unsecured)).digest()
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Whose proof holds, and the multihash of what it holds for: the document without its proof."""
+
+    kid: KeyId
+    digest: bytes
+
+
+def _message(options: dict[str, Any], document_hash: bytes) -> bytes:
+    return sha256(jcs(options)).digest() + document_hash
 
 
 def sign_document(unsecured: dict[str, Any], signer: Signer, created: datetime) -> dict[str, Any]:
@@ -51,14 +60,14 @@ def sign_document(unsecured: dict[str, Any], signer: Signer, created: datetime) 
     }
     if "@context" in unsecured:
         options["@context"] = unsecured["@context"]
-    value = "z" + base58_encode(signer.sign(_message(options, unsecured)))
+    value = "z" + base58_encode(signer.sign(_message(options, sha256(jcs(unsecured)).digest())))
     return {**unsecured, "proof": {**options, "proofValue": value}}
 
 
-def verify_document(secured: Json, issuer: Did | None = None, key: PublicKey | None = None) -> KeyId:
-    """The key id whose proof holds. `issuer`: the DID it must belong to; `key`: used in place of a did:key's own.
+def verify_document(secured: Json, issuer: Did | None = None, key: PublicKey | None = None) -> Verified:
+    """Whose proof holds for what. `issuer`: the DID it must belong to; `key`: used in place of a did:key's own.
 
-    Raises DidError `vc.proof_invalid`, `vc.suite_missing`, `key.*`, `did.malformed`.
+    Raises DidError `vc.proof_invalid`, `vc.suite_missing`, `platform.malformed`, `key.*`, `did.malformed`.
     """
     if not isinstance(secured, dict):
         raise DidError("platform.malformed", "an object is expected")
@@ -76,10 +85,17 @@ def verify_document(secured: Json, issuer: Did | None = None, key: PublicKey | N
     unsecured = {name: member for name, member in secured.items() if name != "proof"}
     if proof.get("@context") != unsecured.get("@context"):
         raise DidError("vc.proof_invalid", "the proof has another context", pointer="/proof/@context")
-    verifier = key or key_of(kid)
     options = {name: member for name, member in proof.items() if name != "proofValue"}
-    if verifier.kind is not KeyKind.ED25519 or not value.startswith("z"):
-        raise DidError("vc.proof_invalid", f"{SUITE} takes Ed25519 keys and base58btc", pointer="/proof/proofValue")
-    if not verifier.verify(_message(options, unsecured), base58_decode(value[1:])):
+    document_hash, verifier = sha256(jcs(unsecured)).digest(), key or key_of(kid)
+    if not verifier.verify(_message(options, document_hash), _signature(value, verifier)):
         raise DidError("vc.proof_invalid", "the signature does not hold", pointer="/proof/proofValue")
-    return KeyId(kid)
+    return Verified(KeyId(kid), MULTIHASH_SHA256 + document_hash)
+
+
+def _signature(value: str, key: PublicKey) -> bytes:
+    if key.kind is KeyKind.ED25519 and value.startswith("z"):
+        try:
+            return base58_decode(value[1:])
+        except DidError as error:
+            raise DidError("vc.proof_invalid", error.detail, pointer="/proof/proofValue") from error
+    raise DidError("vc.proof_invalid", f"{SUITE} takes Ed25519 keys and base58btc", pointer="/proof/proofValue")

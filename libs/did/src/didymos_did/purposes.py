@@ -32,7 +32,8 @@ _PARENTS: Final[dict[str, tuple[str, ...]]] = {
     "LegalCompliance": (),
     "PaymentManagement": (),
 }
-PURPOSES: Final[frozenset[Purpose]] = frozenset(Purpose(DPV + name) for name in _PARENTS)
+_NEVER_GRANTED: Final = {"PublicBenefit", "Personalisation", "ServiceOptimisation"}  # too wide: only steps to others
+PURPOSES: Final[frozenset[Purpose]] = frozenset(Purpose(DPV + name) for name in _PARENTS.keys() - _NEVER_GRANTED)
 
 
 def parse_purpose(text: object) -> Purpose:

@@ -1,4 +1,4 @@
-"""What a grant admits, as values: closed sets, integers, and comparison. identity.md section 6.
+"""What a grant admits, as values: closed sets and integers. identity.md section 6.
 
 `Terms` is the shape of a grant and of an offer alike, so that "an offer never exceeds grants" is one function.
 """
@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final
 
-from didymos_did.errors import DidError
-from didymos_did.jcs import Json
+from didymos_did.conditions import Shape, Value, duration_seconds, well_formed
+from didymos_did.errors import DidError, pointing
+from didymos_did.jcs import Json, jcs, parse_strict
 from didymos_did.paths import parse_path, parse_pattern
 from didymos_did.purposes import Purpose, parse_purpose
-
-Value: TypeAlias = int | bool | str | tuple[str, ...] | tuple[int, int]
 
 
 class Action(Enum):
@@ -29,13 +28,10 @@ class Action(Enum):
     ADMINISTER = "administer"
 
 
-CONSTRAINTS: Final = frozenset({
-    "min-cohort", "max-rate", "place", "hours", "secure-aggregation", "max-epsilon-per-round", "model-family",
-    "agreement", "value-range",
-})  # fmt: skip
-DUTIES: Final = frozenset({"delete-after", "report-use", "compensate", "notify-on-use", "return-model"})
+LEARNING: Final = frozenset({Action.TRAIN, Action.DERIVE})
 BUDGET: Final = ("epsilon_micro", "delta_log10", "rounds", "exact_rounds", "reads", "commands")
-_DURATION: Final = re.compile(r"P(?:(\d{1,4})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,5})M)?(?:(\d{1,6})S)?)?")
+_FAMILY: Final = re.compile(r"[a-z0-9-]{1,32}")
+_LARGEST: Final = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -47,17 +43,22 @@ class Task:
     horizon: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Term:
-    """A named constraint or duty. Value: whole number, yes or no, text, texts, or a pair low, high."""
+    """A named constraint or duty."""
 
     name: str
     value: Value
 
+    @property
+    def value_json(self) -> str:
+        """The value as canonical JSON, as events carry it."""
+        return jcs(self.value).decode()
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What may be used up; 0 is nothing."""
+    """What may be used up; 0 is nothing. `delta_log10` is a bound beside epsilon: 0 or less."""
 
     epsilon_micro: int = 0
     delta_log10: int = 0
@@ -85,16 +86,7 @@ class Terms:
         return next((term.value for term in self.constraints if term.name == name), None)
 
 
-def duration_seconds(text: str) -> int:
-    """Seconds of an ISO 8601 duration of days and smaller. Raises DidError `grant.term_malformed`."""
-    match = _DURATION.fullmatch(text)
-    if match is None or not any(match.groups()):
-        raise DidError("grant.term_malformed", "a duration is written P30D or PT30M")
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-
-
-def texts(said: Json, pointer: str, limit: int) -> tuple[str, ...]:
+def parse_texts(said: Json, pointer: str, limit: int) -> tuple[str, ...]:
     """1 to `limit` different texts, sorted. Raises DidError `platform.malformed`."""
     if not isinstance(said, list) or not 1 <= len(said) <= limit or not all(isinstance(each, str) for each in said):
         raise DidError("platform.malformed", f"a list of 1 to {limit} texts is expected", pointer=pointer)
@@ -105,8 +97,9 @@ def texts(said: Json, pointer: str, limit: int) -> tuple[str, ...]:
 
 
 def parse_actions(said: Json, pointer: str) -> tuple[Action, ...]:
+    """Raises DidError `grant.action_unknown`, `platform.malformed`."""
     found = []
-    for name in texts(said, pointer, len(Action)):
+    for name in parse_texts(said, pointer, len(Action)):
         try:
             found.append(Action(name))
         except ValueError as error:
@@ -115,55 +108,73 @@ def parse_actions(said: Json, pointer: str) -> tuple[Action, ...]:
 
 
 def parse_paths(said: Json, pointer: str) -> tuple[str, ...]:
-    return tuple(parse_pattern(each) for each in texts(said, pointer, 32))
+    """Raises DidError `grant.path_malformed`, `platform.malformed`."""
+    with pointing(pointer):
+        return tuple(parse_pattern(each) for each in parse_texts(said, pointer, 32))
 
 
 def parse_purposes(said: Json, pointer: str) -> tuple[Purpose, ...]:
-    return tuple(parse_purpose(each) for each in texts(said, pointer, 16))
+    """Raises DidError `grant.purpose_unknown`, `platform.malformed`."""
+    with pointing(pointer):
+        return tuple(parse_purpose(each) for each in parse_texts(said, pointer, 16))
 
 
 def parse_task(said: Json, pointer: str) -> Task:
+    """Raises DidError `platform.malformed`, `grant.term_malformed`, `grant.path_malformed`."""
     members = ("family", "target", "horizon")
     if not isinstance(said, dict) or set(said) != set(members) or not all(isinstance(said[m], str) for m in members):
         raise DidError("platform.malformed", "a task has family, target and horizon", pointer=pointer)
-    duration_seconds(said["horizon"])
-    if not re.fullmatch(r"[a-z0-9-]{1,32}", said["family"]):
+    if not _FAMILY.fullmatch(said["family"]):
         raise DidError("grant.term_malformed", "a family is a short name", pointer=f"{pointer}/family")
-    return Task(said["family"], parse_path(said["target"]), said["horizon"])
+    with pointing(f"{pointer}/horizon"):
+        duration_seconds(said["horizon"])
+    with pointing(f"{pointer}/target"):
+        return Task(said["family"], parse_path(said["target"]), said["horizon"])
 
 
-def parse_terms(said: Json, known: frozenset[str], pointer: str) -> tuple[Term, ...]:
+def parse_terms(said: Json, known: Mapping[str, Shape], pointer: str) -> tuple[Term, ...]:
     """Constraints or duties, sorted by name, each at most once. Raises DidError `grant.term_{unknown,malformed}`."""
     if not isinstance(said, list) or len(said) > len(known):
-        raise DidError("platform.malformed", "a list of terms is expected", pointer=pointer)
+        raise DidError("platform.malformed", f"a list of at most {len(known)} terms is expected", pointer=pointer)
     found: dict[str, Term] = {}
     for at, each in enumerate(said):
         if not isinstance(each, dict) or set(each) != {"name", "value"}:
             raise DidError("platform.malformed", "a term has name and value", pointer=f"{pointer}/{at}")
         name = each["name"]
-        if name not in known or name in found:
+        if not isinstance(name, str) or name not in known or name in found:
             raise DidError("grant.term_unknown", "unknown, or there twice", pointer=f"{pointer}/{at}/name")
-        found[name] = Term(name, _value(each["value"], f"{pointer}/{at}/value"))
+        term = Term(name, _value(each["value"], f"{pointer}/{at}/value"))
+        if not well_formed(known[name], term.value):
+            raise DidError("grant.term_malformed", f"{name} takes another value", pointer=f"{pointer}/{at}/value")
+        found[name] = term
     return tuple(found[name] for name in sorted(found))
 
 
+def read_term(name: str, value_json: str) -> Term:
+    """A term out of an event. A name that is not known here stays: `decide` denies for it. Raises DidError."""
+    return Term(name, _value(parse_strict(value_json.encode()), "/value"))
+
+
 def _value(said: Json, pointer: str) -> Value:
-    if isinstance(said, bool | int):
+    if isinstance(said, bool) or (isinstance(said, int) and abs(said) <= _LARGEST):
         return said
     if isinstance(said, str) and 1 <= len(said) <= 256:
         return said
-    if isinstance(said, list) and len(said) == 2 and all(type(each) is int for each in said):
-        return (said[0], said[1])
-    if isinstance(said, list) and said and all(isinstance(each, str) for each in said) and len(said) <= 32:
-        return tuple(sorted(said))
+    if isinstance(said, list) and 1 <= len(said) <= 32:
+        if len(said) == 2 and all(type(each) is int and abs(each) <= _LARGEST for each in said):
+            return (said[0], said[1])
+        if all(isinstance(each, str) and 1 <= len(each) <= 256 for each in said):
+            return tuple(sorted(set(said)))
     raise DidError("grant.term_malformed", "a number, yes or no, text, texts, or [low, high]", pointer=pointer)
 
 
 def parse_budget(said: Json, pointer: str) -> Budget:
+    """Raises DidError `platform.malformed`, `grant.term_malformed`."""
     if not isinstance(said, dict) or set(said) - set(BUDGET) or not all(type(each) is int for each in said.values()):
         raise DidError("platform.malformed", f"whole numbers under {', '.join(BUDGET)}", pointer=pointer)
-    if any(value < 0 for name, value in said.items() if name != "delta_log10"):
-        raise DidError("grant.term_malformed", "a budget is not negative", pointer=pointer)
+    for name, value in said.items():
+        if not (-400 <= value <= 0 if name == "delta_log10" else 0 <= value <= _LARGEST):
+            raise DidError("grant.term_malformed", "out of range", pointer=f"{pointer}/{name}")
     return Budget(**said)
 
 
@@ -182,8 +193,13 @@ def terms_json(terms: Terms) -> dict[str, Json]:
     return said
 
 
-def _term_json(term: Term) -> Mapping[str, Json]:
+def _term_json(term: Term) -> dict[str, Json]:
     return {"name": term.name, "value": list(term.value) if isinstance(term.value, tuple) else term.value}
+
+
+def _in_order(conditions: Mapping[str, Value] | None) -> tuple[Term, ...]:
+    return tuple(Term(name, _value(_term_json(Term(name, value))["value"], f"/{name}"))
+                 for name, value in sorted((conditions or {}).items()))  # fmt: skip
 
 
 def make_terms(  # noqa: PLR0913 - the members of a grant, by name
@@ -197,14 +213,14 @@ def make_terms(  # noqa: PLR0913 - the members of a grant, by name
     budget: Budget | None = None,
     duties: Mapping[str, Value] | None = None,
 ) -> Terms:
-    """Terms with their sets in order, as a parser would have made them."""
+    """Terms with their sets in order, as a parser would have made them. Raises DidError `grant.term_malformed`."""
     return Terms(
         tuple(sorted(set(actions), key=lambda each: each.value)),
         tuple(sorted(set(paths))),
         tuple(sorted(set(purposes))),
         *window,
         task,
-        tuple(Term(name, value) for name, value in sorted((constraints or {}).items())),
+        _in_order(constraints),
         budget or Budget(),
-        tuple(Term(name, value) for name, value in sorted((duties or {}).items())),
+        _in_order(duties),
     )
