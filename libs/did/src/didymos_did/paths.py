@@ -2,20 +2,32 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from didymos_did.errors import DidError
 
 DEPTH: Final = 8
+_CHARACTERS: Final = DEPTH * 65 - 1
 _SEGMENT: Final = re.compile(r"[a-z0-9_-]{1,64}")
 
 
+def is_path(text: str) -> bool:
+    """Whether this is a path: 1 to 8 segments, such as `features/glucose/level`."""
+    return len(text) <= _CHARACTERS and _is_path(text)
+
+
+@lru_cache(maxsize=8192)
+def _is_path(text: str) -> bool:
+    parts = text.split("/")
+    return len(parts) <= DEPTH and all(map(_SEGMENT.fullmatch, parts))
+
+
 def parse_path(text: object) -> str:
-    """`features/glucose/level`: 1 to 8 segments. Raises DidError `grant.path_malformed`."""
-    parts = text.split("/") if isinstance(text, str) else []
-    if not 1 <= len(parts) <= DEPTH or not all(map(_SEGMENT.fullmatch, parts)):
+    """A path as it is. Raises DidError `grant.path_malformed`."""
+    if not isinstance(text, str) or not is_path(text):
         raise DidError("grant.path_malformed", "a path is 1 to 8 segments of a-z 0-9 _ - joined by /")
-    return "/".join(parts)
+    return text
 
 
 def parse_pattern(text: object) -> str:
@@ -27,6 +39,7 @@ def parse_pattern(text: object) -> str:
     return "/".join(parts)
 
 
+@lru_cache(maxsize=8192)
 def matches(pattern: str, path: str) -> bool:
     """Whether `path` is one of those that `pattern` names."""
     wanted, parts = pattern.split("/"), path.split("/")

@@ -1,6 +1,6 @@
 """Purposes of use: a frozen part of the Data Privacy Vocabulary 2.1 with its parents."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final, NewType
 
 from didymos_did.errors import DidError
@@ -43,8 +43,10 @@ def parse_purpose(text: object) -> Purpose:
     return Purpose(text)
 
 
-def covered(purpose: Purpose, granted: Iterable[Purpose]) -> bool:
+def covered(purpose: Purpose, granted: Collection[Purpose]) -> bool:
     """Whether `granted` admits `purpose`: by name, or because it admits every parent of it."""
+    if purpose in granted:
+        return True
     names = {each.removeprefix(DPV) for each in granted}
     return _covered(purpose.removeprefix(DPV), names)
 

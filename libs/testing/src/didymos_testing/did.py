@@ -38,7 +38,8 @@ def a_terms(**changes: Any) -> Terms:  # noqa: ANN401 - any member of the terms
 
 def a_read_terms(**changes: Any) -> Terms:  # noqa: ANN401 - any member of the terms
     said: dict[str, Any] = {
-        "actions": [Action.READ, Action.SUBSCRIBE, Action.HISTORY], "task": None, "constraints": {}, "budget": Budget(),
+        "actions": [Action.READ, Action.SUBSCRIBE, Action.HISTORY], "task": None, "constraints": {},
+        "budget": Budget(reads=1000),
     }  # fmt: skip
     return a_terms(**{**said, **changes})
 
