@@ -50,7 +50,7 @@ from didymos_did.keys import (
 from didymos_did.paths import includes, is_path, matches, parse_path, parse_pattern
 from didymos_did.proofs import Verified, instant_text, parse_instant, sign_document, verify_document
 from didymos_did.purposes import DPV, PURPOSES, Purpose, parse_purpose
-from didymos_did.sealing import DataKey, epoch_of, unwrap, wrap
+from didymos_did.sealing import DataKey, Kek, ParcelKey, epoch_of, living, unwrap, wrap
 from didymos_did.statements import (
     DeviceRevocation,
     Revocation,
@@ -80,21 +80,23 @@ from didymos_did.tokens import (
     verify_proof,
     verify_token,
 )
-from didymos_did.wallet import Wallet, lock, unlock
+from didymos_did.wallet import Cost, Wallet, lock, unlock
 
 __all__ = [
     "CONSTRAINTS", "DPV", "DUTIES", "ENDED", "PURPOSES", "AccessClaims", "AccessRequest", "Action", "Assertion",
-    "Bounds", "Budget", "Context", "DataKey", "Decision", "DeviceEnrolment", "DeviceRevocation", "Did", "DidError",
-    "Ed25519Signer", "Effect", "Exceeds", "Facts", "Freshness", "Grant", "GrantId", "GrantState", "KeyId", "KeyKind",
-    "Ownership", "Proof", "ProofKey", "PublicKey", "Purpose", "Reason", "ReplayCache", "Revocation", "Signed", "Signer",
-    "SiteEnrolment", "SubjectStatus", "Task", "Term", "Terms", "TwinId", "TwinRegistration", "Usage", "Value",
-    "Verified", "Wallet", "bounds_of", "bounds_terms", "covers", "decide", "decision_id", "did_of", "digest",
-    "document", "duration_seconds", "epoch_of", "excess", "fresh_nonce", "grant_excess", "includes", "instant_text",
-    "is_path", "issue_token", "jcs", "key_of", "kid_of", "lock", "make_assertion", "make_nonce", "make_proof",
-    "make_terms", "matches", "parse_device_enrolment", "parse_did", "parse_grant", "parse_instant", "parse_key",
-    "parse_path", "parse_pattern", "parse_purpose", "parse_site_enrolment", "parse_strict", "parse_task", "public_key",
+    "Bounds", "Budget", "Context", "Cost", "DataKey", "Decision", "DeviceEnrolment", "DeviceRevocation", "Did",
+    "DidError", "Ed25519Signer", "Effect", "Exceeds", "Facts", "Freshness", "Grant", "GrantId", "GrantState", "Kek",
+    "KeyId", "KeyKind", "Ownership", "ParcelKey", "Proof", "ProofKey", "PublicKey", "Purpose", "Reason",
+    "ReplayCache", "Revocation", "Signed", "Signer", "SiteEnrolment", "SubjectStatus", "Task", "Term", "Terms",
+    "TwinId", "TwinRegistration", "Usage", "Value", "Verified", "Wallet", "bounds_of", "bounds_terms", "covers",
+    "decide", "decision_id", "did_of", "digest", "document", "duration_seconds", "epoch_of", "excess",
+    "fresh_nonce", "grant_excess", "includes", "instant_text", "is_path", "issue_token", "jcs", "key_of", "kid_of",
+    "living", "lock", "make_assertion", "make_nonce", "make_proof", "make_terms", "matches",
+    "parse_device_enrolment", "parse_did", "parse_grant", "parse_instant", "parse_key", "parse_path",
+    "parse_pattern", "parse_purpose", "parse_site_enrolment", "parse_strict", "parse_task", "public_key",
     "read_term", "replay_key", "revoked", "sign_detached", "sign_device_enrolment", "sign_device_revocation",
-    "sign_document", "sign_grant", "sign_revocation", "sign_site_enrolment", "sign_twin_registration", "strict_object",
-    "terms_json", "token_kid", "unlock", "unwrap", "verify_assertion", "verify_detached", "verify_device_revocation",
-    "verify_document", "verify_proof", "verify_revocation", "verify_token", "verify_twin_registration", "wrap",
+    "sign_document", "sign_grant", "sign_revocation", "sign_site_enrolment", "sign_twin_registration",
+    "strict_object", "terms_json", "token_kid", "unlock", "unwrap", "verify_assertion", "verify_detached",
+    "verify_device_revocation", "verify_document", "verify_proof", "verify_revocation", "verify_token",
+    "verify_twin_registration", "wrap",
 ]  # fmt: skip

@@ -1,4 +1,7 @@
-"""Values sealed under the key of their twin, so that erasure is the destruction of a key. identity.md section 11."""
+"""Values sealed under the key of their twin, so that erasure is the destruction of a key. identity.md section 11.
+
+KEK of a twin (vault) -> wraps one data key per epoch -> HKDF by salt -> key of one parcel -> AES-256-GCM per record.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +18,8 @@ from didymos_did.multibase import b64u
 
 KEY_BYTES: Final = 32
 SALT_BYTES: Final = 16
+NONCE_BYTES: Final = 12
+TAG_BYTES: Final = 16
 DAY_US: Final = 86_400_000_000
 
 
@@ -23,48 +28,125 @@ def epoch_of(at_us: int) -> int:
     return at_us // DAY_US
 
 
+def _sized(raw: bytes, size: int, what: str) -> bytes:
+    if len(raw) != size:
+        raise DidError("seal.invalid", f"{what} has {size} bytes, this one {len(raw)}")
+    return raw
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class DataKey:
-    """The key of one twin and epoch. Its text never shows it."""
+    """The key of one twin and epoch. Its text never shows it. Raises DidError `seal.invalid` for another size."""
 
     twin: TwinId
     epoch: int
     secret: bytes
 
+    def __post_init__(self) -> None:
+        _sized(self.secret, KEY_BYTES, "a data key")
+
     def __repr__(self) -> str:
         return f"DataKey({self.twin}, {self.epoch})"
 
-    def _aead(self, salt: bytes) -> AESGCM:
-        derived = HKDF(SHA256(), KEY_BYTES, salt, b"didymos/data/v1").derive(self.secret)
-        return AESGCM(derived)
-
-    def _context(self, salt: bytes, path: str) -> bytes:
-        return jcs([str(self.twin), self.epoch, b64u(salt), path])
+    def parcel(self, salt: bytes) -> "ParcelKey":
+        """The key of one parcel. `salt`: 16 bytes, fresh and random for each. Raises DidError `seal.invalid`."""
+        derived = HKDF(SHA256(), KEY_BYTES, _sized(salt, SALT_BYTES, "a salt"), b"didymos/data/v1").derive(self.secret)
+        return ParcelKey(self.twin, self.epoch, salt, AESGCM(derived))
 
     def seal(self, plain: bytes, salt: bytes, path: str, index: int = 0) -> bytes:
-        """AES-256-GCM under a key of its own per `salt` (16 fresh random bytes); `index` numbers records under it."""
-        if len(salt) != SALT_BYTES:
-            raise DidError("seal.invalid", f"a salt has {SALT_BYTES} bytes")
-        return self._aead(salt).encrypt(index.to_bytes(12, "big"), plain, self._context(salt, path))
+        """One record of a parcel: ciphertext and tag. Raises DidError `seal.invalid`."""
+        return self.parcel(salt).seal(plain, path, index)
 
     def open(self, sealed: bytes, salt: bytes, path: str, index: int = 0) -> bytes:
         """Raises DidError `seal.invalid` for other bytes, another twin, epoch, salt, path or index."""
-        if len(salt) != SALT_BYTES or len(sealed) < 16:
-            raise DidError("seal.invalid", "too short to be sealed")
-        try:
-            return self._aead(salt).decrypt(index.to_bytes(12, "big"), sealed, self._context(salt, path))
-        except InvalidTag as error:
-            raise DidError("seal.invalid", "not sealed by this key for this place") from error
+        return self.parcel(salt).open(sealed, path, index)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ParcelKey:
+    """Seals and opens the records of one parcel. The index is the nonce: none is sealed twice, whatever its path."""
+
+    twin: TwinId
+    epoch: int
+    salt: bytes
+    _aead: AESGCM
+
+    def __repr__(self) -> str:
+        return f"ParcelKey({self.twin}, {self.epoch})"
+
+    def _bound(self, path: str) -> bytes:
+        return jcs([str(self.twin), self.epoch, b64u(self.salt), path])
+
+    def seal(self, plain: bytes, path: str, index: int = 0) -> bytes:
+        """AES-256-GCM; `index` numbers the records under this key. Raises DidError `seal.invalid` for a bad index."""
+        return self._aead.encrypt(_nonce(index), plain, self._bound(path))
+
+    def open(self, sealed: bytes, path: str, index: int = 0) -> bytes:
+        """Raises DidError `seal.invalid` for other bytes, another twin, epoch, salt, path or index."""
+        return _opened(self._aead, _nonce(index), sealed, self._bound(path))
+
+
+def _nonce(index: int) -> bytes:
+    if not 0 <= index < 1 << (8 * NONCE_BYTES):
+        raise DidError("seal.invalid", "an index is a whole number of 96 bits")
+    return index.to_bytes(NONCE_BYTES, "big")
+
+
+def _opened(aead: AESGCM, nonce: bytes, sealed: bytes, bound: bytes) -> bytes:
+    if len(sealed) < TAG_BYTES:
+        raise DidError("seal.invalid", "too short to be sealed")
+    try:
+        return aead.decrypt(nonce, sealed, bound)
+    except InvalidTag as error:
+        raise DidError("seal.invalid", "not sealed by this key for this place") from error
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Kek:
+    """The key of one twin that wraps its data keys. When it is gone, all that was sealed for the twin is."""
+
+    twin: TwinId
+    secret: bytes
+
+    def __post_init__(self) -> None:
+        _sized(self.secret, KEY_BYTES, "a KEK")
+
+    def __repr__(self) -> str:
+        return f"Kek({self.twin})"
+
+    def wrap(self, key: DataKey, nonce: bytes) -> bytes:
+        """`nonce`: 12 fresh random bytes; they go before the ciphertext. Raises DidError `seal.invalid`."""
+        if key.twin != self.twin:
+            raise DidError("seal.invalid", "the data key is of another twin")
+        return wrap(self.secret, key.secret, nonce, self._bound(key.epoch))
+
+    def unwrap(self, epoch: int, wrapped: bytes) -> DataKey:
+        """Raises DidError `seal.invalid` for other bytes, another twin or epoch."""
+        return DataKey(self.twin, epoch, unwrap(self.secret, wrapped, self._bound(epoch)))
+
+    def _bound(self, epoch: int) -> bytes:
+        return jcs(["didymos/epoch-key/v1", str(self.twin), epoch])
 
 
 def wrap(key: bytes, secret: bytes, nonce: bytes, context: bytes) -> bytes:
-    """`secret` under `key` (AES-256-GCM): nonce (12 random bytes), then ciphertext."""
-    return nonce + AESGCM(key).encrypt(nonce, secret, context)
+    """`secret` under `key` (AES-256-GCM, 32 bytes): nonce (12 fresh random bytes), ciphertext, tag. Also master -> KEK.
+
+    Raises DidError `seal.invalid`.
+    """
+    aead = AESGCM(_sized(key, KEY_BYTES, "a wrapping key"))
+    return _sized(nonce, NONCE_BYTES, "a nonce") + aead.encrypt(nonce, secret, context)
 
 
 def unwrap(key: bytes, wrapped: bytes, context: bytes) -> bytes:
     """Raises DidError `seal.invalid`."""
-    try:
-        return AESGCM(key).decrypt(wrapped[:12], wrapped[12:], context)
-    except (InvalidTag, ValueError) as error:
-        raise DidError("seal.invalid", "not wrapped by this key") from error
+    aead = AESGCM(_sized(key, KEY_BYTES, "a wrapping key"))
+    return _opened(aead, wrapped[:NONCE_BYTES].ljust(NONCE_BYTES), wrapped[NONCE_BYTES:], context)
+
+
+def living(key: DataKey | None, twin: TwinId, epoch: int) -> DataKey:
+    """The key that a vault gave for `twin` and `epoch`. Raises DidError `key.destroyed` where it gave none."""
+    if key is None:
+        raise DidError("key.destroyed", "what was sealed under this key cannot be opened any more", twin=twin)
+    if (key.twin, key.epoch) != (twin, epoch):
+        raise DidError("seal.invalid", "the key of another twin or epoch")
+    return key
