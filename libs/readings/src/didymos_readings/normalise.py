@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from didymos_readings.errors import Refusal
 from didymos_readings.plans import Plan, PlanProblem, plans_for
 from didymos_readings.profile import Profile
 from didymos_readings.quality import HIGH, LOW, NOT_SCORED, REFUSED, Assurance, Bytes, Flag, Floats, Rule, Scores
-from didymos_readings.scoring import Layout, Series, rule_table, score
+from didymos_readings.scoring import Layout, Series, layout_of, rule_table, score
 from didymos_readings.units import IDENTITY, Affine, Curve
 
 AHEAD_US: Final = 120_000_000  # how far a device's clock may run ahead
@@ -28,9 +28,8 @@ _ENROLMENT_DETAILS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class NormalisedBlock:
-    """A block and what was found: normalised values in `unit`; quality 255 where a reading was refused."""
+class NormalisedBlock(NamedTuple):
+    """A block and what was found (a NamedTuple, as `Block` is). Quality is 255 where a reading was refused."""
 
     block: Block
     plan: Plan
@@ -116,7 +115,7 @@ def _admitted(batch: Batch, profile: Profile, enrolment: Enrolment) -> tuple[lis
 
 
 def _join(blocks: Sequence[Block], plans: Sequence[Plan], shift_us: int) -> _Joined:
-    layout = Layout.of([block.size for block in blocks])
+    layout = layout_of(tuple([block.size for block in blocks]))
     offsets = np.frombuffer(b"".join([block.dt for block in blocks]), "<i4")
     ticks = {block.tick_us for block in blocks}
     if len(ticks) == 1:
@@ -130,7 +129,7 @@ def _join(blocks: Sequence[Block], plans: Sequence[Plan], shift_us: int) -> _Joi
 
 
 def _join_values(blocks: Sequence[Block], plans: Sequence[Plan], layout: Layout) -> Values:
-    if {(block.kind, block.op) for block in blocks} == {(Kind.F64, Op.READING)}:
+    if all(block.kind is Kind.F64 and block.op is Op.READING for block in blocks):
         joined: Values = np.frombuffer(b"".join([block.values for block in blocks]), "<f8")
     else:
         joined = np.concatenate([_plain(block) for block in blocks])
@@ -167,7 +166,7 @@ def _accepted(joined: _Joined, valid: NDArray[np.bool_], accepted: Sequence[int]
     if not kept:
         return None
     rules = [rule for rule, count in zip(joined.rules, accepted, strict=True) if count]
-    return Series(joined.values[valid], joined.t_us[valid], Layout.of(kept), rules, joined.table[:, valid])
+    return Series(joined.values[valid], joined.t_us[valid], layout_of(tuple(kept)), rules, joined.table[:, valid])
 
 
 def _on_earth(points: NDArray[Any]) -> NDArray[np.bool_]:
@@ -219,7 +218,7 @@ def _blocks(
         quality, flags = np.full(len(valid), REFUSED, np.uint8), np.zeros(len(valid), np.uint8)
         quality[valid], flags[valid] = scores.quality, scores.flags
     if no_time:
-        flags |= Flag.NO_TIME
+        flags |= np.uint8(Flag.NO_TIME)
     found = []
     completeness = iter(scores.completeness)
     for first, block, plan, count in zip(joined.layout.starts, joined.blocks, joined.plans, accepted, strict=True):
@@ -227,7 +226,7 @@ def _blocks(
             continue
         part, complete = slice(first, first + block.size), next(completeness)
         if isinstance(plan.conversion, Curve):
-            flags[part] |= Flag.CURVE
+            flags[part] |= np.uint8(Flag.CURVE)
         if block.op is Op.RETRACTION:
             complete = NOT_SCORED
         numbers = block.kind in NUMBERS and block.op is Op.READING

@@ -22,7 +22,10 @@ def outlier_shares(
     """
     deviation = np.abs(values - block_medians(values, counts).repeat(spread))
     limit = block_medians(deviation, counts) * (Z_LIMIT / MAD_TO_SIGMA)
-    limit[(limit == 0) | ~np.array(wanted)] = np.inf
+    judged = limit > 0
+    if not all(wanted):
+        judged &= wanted
+    limit[~judged] = np.inf
     limits = limit.repeat(spread)
     far = deviation > limits
     if not np.count_nonzero(far):

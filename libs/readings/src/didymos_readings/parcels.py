@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from didymos.ingestion.v1 import ingestion_types_pb2 as pb
@@ -21,6 +21,7 @@ from didymos_readings.units import Curve, curve_of
 Cipher: TypeAlias = Callable[[bytes], bytes]
 """Seals or opens one body; twin, epoch and salt are bound into it by the caller."""
 
+_REFUSED_BYTE: Final = bytes([REFUSED])
 _NOT_KEPT: Final = frozenset({"reading.not_enrolled", "twin.suspended"})
 
 
@@ -44,10 +45,10 @@ class RefusedContent:
     refusals: tuple[Refusal, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedColumn:
-    """The accepted readings of one block, n of them. Numbers and booleans are float64 in `unit`, points (n, 3).
+class DecodedColumn(NamedTuple):
+    """The accepted readings of one block, n of them (a NamedTuple, as `Block` is).
 
+    Numbers and booleans are float64 in `unit`, points (n, 3).
     `sent` are the values as the device sent them (integers stay integers). Of a retraction both are empty.
     """
 
@@ -56,8 +57,8 @@ class DecodedColumn:
     op: Op
     kind: Kind
     leaf: int
-    index: NDArray[np.int64]  # in the block: with device, stream, number and leaf the id of a reading
-    running: NDArray[np.int64]  # in the batch: `sequence` is number * 2^24 + this
+    first: int  # running index in the batch of the block's first reading
+    position: NDArray[np.int64]  # in the block: with device, stream, number and leaf the id of a reading
     t_us: Times
     value: Values
     quality: Bytes
@@ -65,6 +66,10 @@ class DecodedColumn:
     texts: tuple[str, ...]
     sent: NDArray[Any]
     completeness: int
+
+    def running(self) -> NDArray[np.int64]:
+        """Running index in the batch: `sequence` is number * 2^24 + this."""
+        return self.position + self.first
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,25 +191,28 @@ def _column(said: pb.Annotated) -> DecodedColumn:
     quality, flags = np.frombuffer(said.quality, np.uint8), np.frombuffer(said.flags, np.uint8)
     if len(quality) != block.size or len(flags) != block.size:
         raise ReadingError("batch.malformed", f"block {said.leaf} has other than one quality for each reading")
-    kept = np.flatnonzero(quality != REFUSED)
-    texts: tuple[str, ...] = ()
-    sent: NDArray[Any] = np.empty(0)
-    value: Values = np.empty(0)
-    if block.op is Op.READING and block.kind is Kind.TEXT:
-        all_texts = block.texts()
-        texts = tuple(all_texts[at] for at in kept.tolist())
-    elif block.op is Op.READING:
-        sent = block.column()[kept]
-        value = _normalised(sent, block, said)
+    position, t_us = np.arange(block.size), block.times() + said.shift_us
+    sent, texts = _sent(block)
+    if _REFUSED_BYTE in said.quality:
+        position = np.flatnonzero(quality != REFUSED)
+        t_us, quality, flags = t_us[position], quality[position], flags[position]
+        sent = sent[position] if len(sent) else sent
+        texts = tuple(texts[at] for at in position.tolist()) if texts else texts
     return DecodedColumn(
-        block.property, said.unit, block.op, block.kind, block.leaf, kept, kept + block.first,
-        (block.times() + said.shift_us)[kept], value, quality[kept], flags[kept], texts, sent, said.completeness,
+        block.property, said.unit, block.op, block.kind, block.leaf, said.first, position, t_us,
+        _normalised(sent, block, said), quality, flags, texts, sent, said.completeness,
     )  # fmt: skip
 
 
+def _sent(block: Block) -> tuple[NDArray[Any], tuple[str, ...]]:
+    if block.op is Op.RETRACTION:
+        return np.empty(0), ()
+    return (np.empty(0), block.texts()) if block.kind is Kind.TEXT else (block.column(), ())
+
+
 def _normalised(sent: NDArray[Any], block: Block, said: pb.Annotated) -> Values:
-    plain = sent.astype(np.float64)
-    if block.kind not in NUMBERS:
+    plain = sent.astype(np.float64, copy=False)
+    if block.kind not in NUMBERS or block.op is Op.RETRACTION:
         return plain
     if not said.curve:
         return plain if (said.a, said.b) == (1.0, 0.0) else plain * said.a + said.b

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from didymos.ingestion.v1 import ingestion_types_pb2 as pb
@@ -96,8 +96,7 @@ def rule_of(prop: Property, low: float, high: float, *, numeric: bool) -> Rule:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class BlockScore:
+class BlockScore(NamedTuple):
     """What the readings of a block have in common: weights that sum to 1, completeness and assurance shares."""
 
     weights: Mapping[str, float]

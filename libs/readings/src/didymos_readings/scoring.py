@@ -6,7 +6,7 @@ it takes anything off at all. `np.count_nonzero` and plain slices stand for `any
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from math import floor
 from typing import Final, TypeAlias
@@ -51,14 +51,20 @@ class Layout:
     counts: tuple[int, ...]
     starts: tuple[int, ...]
     spread: int | Integers  # how often to repeat a value per block
+    firsts: Integers  # (k,): each block's first reading
+    lasts: Integers
     joints: Integers  # (k - 1,): i where readings i and i + 1 belong to different blocks
 
-    @staticmethod
-    def of(counts: Sequence[int]) -> "Layout":
-        ends = tuple(accumulate(counts))
-        even = counts.count(counts[0]) == len(counts)
-        spread = counts[0] if even else np.array(counts, np.int64)
-        return Layout(tuple(counts), (0, *ends[:-1]), spread, np.array(ends[:-1], np.int64) - 1)
+
+@lru_cache(256)
+def layout_of(counts: tuple[int, ...]) -> Layout:
+    """Devices send the same shape again and again. Nobody writes into its arrays."""
+    ends = tuple(accumulate(counts))
+    even = counts.count(counts[0]) == len(counts)
+    spread = counts[0] if even else np.array(counts, np.int64)
+    starts = (0, *ends[:-1])
+    firsts, lasts = np.array(starts, np.int64), np.array(ends, np.int64) - 1
+    return Layout(counts, starts, spread, firsts, lasts, lasts[:-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,7 @@ def _range(series: Series, shares: dict[str, Floats], flags: Bytes) -> None:
     outside = lost > 0
     if np.count_nonzero(outside):
         shares["range"] = 1 - lost.clip(0, 1)
-        flags[outside] |= Flag.SOFT
+        flags[outside] |= np.uint8(Flag.SOFT)
 
 
 def _changes(
@@ -149,7 +155,7 @@ def _changes(
                 found[Flag.FLAT] = ("flat", np.where(still, FLAT_SHARE, 1.0))
     for flag, (name, share) in found.items():
         shares[name] = share if back is None else share[back]
-        flags[shares[name] < 1] |= flag
+        flags[shares[name] < 1] |= np.uint8(flag)
 
 
 def _runs(same: NDArray[np.bool_]) -> Integers:
@@ -167,7 +173,7 @@ def _outliers(series: Series, shares: dict[str, Floats], flags: Bytes) -> None:
     found = outlier_shares(series.values, counts, series.layout.spread, wanted)
     if found is not None:
         shares["outlier"] = found
-        flags[found < 1] |= Flag.OUTLIER
+        flags[found < 1] |= np.uint8(Flag.OUTLIER)
 
 
 def _timeliness(series: Series, received_at_us: int, shares: dict[str, Floats], flags: Bytes) -> None:
@@ -176,7 +182,7 @@ def _timeliness(series: Series, received_at_us: int, shares: dict[str, Floats], 
     if np.count_nonzero(late):
         times_over = np.divide(lag, limit, out=np.ones(len(lag)), where=late)
         shares["timeliness"] = np.maximum(0.0, 1 - np.log2(times_over) / 10)
-        flags[late] |= Flag.LATE
+        flags[late] |= np.uint8(Flag.LATE)
 
 
 def _block_scores(series: Series, assurance: Assurance, *, ordered: bool, backfill: bool) -> tuple[BlockScore, ...]:
@@ -200,12 +206,10 @@ _weights = cache(weights_of)
 def _spans(series: Series, *, ordered: bool) -> list[int]:
     """Last less first time of each block."""
     layout, t_us = series.layout, series.t_us
-    starts = np.array(layout.starts, np.int64)
     if ordered:
-        ends = np.append(layout.joints, len(t_us) - 1)
-        spans = t_us[ends] - t_us[starts]
+        spans = t_us[layout.lasts] - t_us[layout.firsts]
     else:
-        spans = np.maximum.reduceat(t_us, starts) - np.minimum.reduceat(t_us, starts)
+        spans = np.maximum.reduceat(t_us, layout.firsts) - np.minimum.reduceat(t_us, layout.firsts)
     return [int(span) for span in spans]
 
 

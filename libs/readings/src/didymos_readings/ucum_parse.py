@@ -14,6 +14,7 @@ DEPTH: Final = 16
 EXPONENTS: Final = 99
 TEMPERATURES: Final = ("Cel", "degF", "degRe")
 _DELIMITERS: Final = frozenset("./(){}")
+_USUAL: Final = "mkucdnp"  # where case alone differs, milli is likelier meant than mega
 _POWERS_OF_TEN: Final = ("10*", "10^")
 
 
@@ -221,7 +222,7 @@ def _alone(function: str) -> str:
 def _by_lower_case() -> dict[str, str]:
     table = ucum()
     known = {atom.lower(): atom for atom in table.atoms}
-    for prefix in table.prefixes:
+    for prefix in sorted(table.prefixes, key=lambda each: (_USUAL + each).index(each)):
         for code, atom in table.atoms.items():
             if atom.metric:
                 known.setdefault((prefix + code).lower(), prefix + code)
