@@ -15,20 +15,31 @@ BODY_BYTES: Final = 64 * 1024
 DEPTH: Final = 32
 MULTIHASH_SHA256: Final = b"\x12\x20"  # code and length
 _SAFE: Final = 2**53 - 1
+_MOST_VALUES: Final = 1_000_000
+_TEXT: Final = frozenset({str})
 # Possessive, and an open string runs to the end: each byte is looked at once, whatever is sent.
 _BRACKETS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
 def _plain(value: Json) -> bool:
-    """Whether `json.dumps` writes this exactly as RFC 8785 asks."""
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return True
-    if kind is int:
-        return bool(-_SAFE <= value <= _SAFE)
-    if kind is dict:
-        return all(type(key) is str and key.isascii() and _plain(inner) for key, inner in value.items())
-    return (kind is list or kind is tuple) and all(map(_plain, value))
+    """Whether `json.dumps` writes this exactly as RFC 8785 asks: no floats, ints of 53 bits, keys of ASCII."""
+    waiting = [value]
+    for each in waiting:  # grows while it is walked
+        kind = type(each)
+        if kind is dict:
+            if {*map(type, each)} - _TEXT or not "".join(each).isascii():
+                return False
+            waiting.extend(each.values())
+        elif kind is list or kind is tuple:
+            waiting.extend(each)
+        elif kind is int:
+            if not -_SAFE <= each <= _SAFE:
+                return False
+        elif kind is not str and kind is not bool and each is not None:
+            return False
+        if len(waiting) > _MOST_VALUES:
+            return False  # a circle, or more than anybody sends
+    return True
 
 
 def jcs(value: Json) -> bytes:
@@ -102,8 +113,6 @@ def parse_strict(body: bytes, *, limit: int = BODY_BYTES, floats: bool = False) 
         raise DidError("platform.malformed", error.msg, offset=error.pos) from error
     except UnicodeDecodeError as error:
         raise DidError("platform.malformed", "not UTF-8", offset=error.start) from error
-    except RecursionError as error:
-        raise DidError("platform.malformed", f"nested deeper than {DEPTH}") from error
 
 
 def strict_object(body: bytes, *members: str, optional: Sequence[str] = ()) -> dict[str, Json]:
