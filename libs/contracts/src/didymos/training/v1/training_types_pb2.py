@@ -24,19 +24,19 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(didymos/training/v1/training_types.proto\x12\x13\x64idymos.training.v1\"C\n\x05Piece\x12\x0e\n\x06object\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0c\n\x04size\x18\x04 \x01(\x04\":\n\nSiteSignal\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x0b\n\x03kid\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\xf3\x04\n\nSignalBody\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x0c\n\x04list\x18\x05 \x01(\x0c\x12+\n\x05hello\x18\n \x01(\x0b\x32\x1a.didymos.training.v1.HelloH\x00\x12\x33\n\theartbeat\x18\x0b \x01(\x0b\x32\x1e.didymos.training.v1.HeartbeatH\x00\x12/\n\x07refusal\x18\x0c \x01(\x0b\x32\x1c.didymos.training.v1.RefusalH\x00\x12-\n\x06\x61\x64vert\x18\r \x01(\x0b\x32\x1b.didymos.training.v1.AdvertH\x00\x12+\n\x05\x61gree\x18\x0e \x01(\x0b\x32\x1a.didymos.training.v1.AgreeH\x00\x12+\n\x05\x62oxes\x18\x0f \x01(\x0b\x32\x1a.didymos.training.v1.BoxesH\x00\x12-\n\x06masked\x18\x10 \x01(\x0b\x32\x1b.didymos.training.v1.MaskedH\x00\x12/\n\x07\x63onfirm\x18\x11 \x01(\x0b\x32\x1c.didymos.training.v1.ConfirmH\x00\x12/\n\x07\x61nswers\x18\x12 \x01(\x0b\x32\x1c.didymos.training.v1.AnswersH\x00\x12.\n\x05\x63lear\x18\x13 \x01(\x0b\x32\x1d.didymos.training.v1.ClearSumH\x00\x12\x37\n\x08personal\x18\x14 \x01(\x0b\x32#.didymos.training.v1.PersonalReportH\x00\x42\x06\n\x04step\"I\n\x05Hello\x12\x10\n\x08subjects\x18\x01 \x01(\r\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x11\n\tenrolment\x18\x03 \x01(\x0c\x12\r\n\x05twins\x18\x04 \x03(\t\"\x1a\n\tHeartbeat\x12\r\n\x05\x61t_us\x18\x01 \x01(\x03\"\'\n\x07Refusal\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"9\n\x06\x41\x64vert\x12\x0e\n\x06x25519\x18\x01 \x01(\x0c\x12\r\n\x05mlkem\x18\x02 \x01(\x0c\x12\x10\n\x08subjects\x18\x03 \x01(\r\"\x1c\n\x05\x41gree\x12\x13\n\x0b\x63iphertexts\x18\x01 \x03(\x0c\"K\n\x05\x42oxes\x12\r\n\x05\x62oxes\x18\x01 \x03(\x0c\x12\x0f\n\x07\x65scrows\x18\x02 \x03(\x0c\x12\x10\n\x08\x63ommit_b\x18\x03 \x03(\x0c\x12\x10\n\x08\x63ommit_r\x18\x04 \x03(\x0c\"\x18\n\x06Masked\x12\x0e\n\x06vector\x18\x01 \x01(\x0c\"D\n\x07\x43onfirm\x12\x12\n\ntranscript\x18\x01 \x01(\x0c\x12\x11\n\tsurvivors\x18\x02 \x03(\r\x12\x12\n\nsignatures\x18\x03 \x03(\x0c\"B\n\x07\x41nswers\x12\x10\n\x08\x62_shares\x18\x01 \x03(\x0c\x12\x10\n\x08r_shares\x18\x02 \x03(\x0c\x12\x13\n\x0bseed_checks\x18\x03 \x03(\x0c\"9\n\x08\x43learSum\x12\x0e\n\x06vector\x18\x01 \x01(\x0c\x12\x0e\n\x06weight\x18\x02 \x01(\x01\x12\r\n\x05\x63ount\x18\x03 \x01(\r\"F\n\x0ePersonalReport\x12\x34\n\x08subjects\x18\x01 \x03(\x0b\x32\".didymos.training.v1.SubjectReport\"\xaf\x02\n\rSubjectReport\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x62ound\x18\x04 \x01(\x01\x12\x14\n\x0cgate_windows\x18\x05 \x01(\r\x12\x17\n\x0frmse_last_value\x18\x06 \x01(\x01\x12\x10\n\x08rmse_own\x18\x07 \x01(\x01\x12\x13\n\x0brmse_global\x18\x08 \x01(\x01\x12\x15\n\rrmse_personal\x18\t \x01(\x01\x12\x14\n\x0ctest_windows\x18\n \x01(\r\x12\r\n\x05score\x18\x0b \x01(\x01\x12\r\n\x05model\x18\x0c \x01(\x0c\x12\x11\n\tcandidate\x18\r \x01(\t\x12\x14\n\x0cinterval_low\x18\x0e \x01(\x01\x12\x15\n\rinterval_high\x18\x0f \x01(\x01\"5\n\x05Order\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x0b\n\x03kid\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\xd9\x03\n\tOrderBody\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x04 \x01(\x03\x12\x0c\n\x04spec\x18\x05 \x01(\x0c\x12\x0e\n\x06params\x18\x06 \x01(\x0c\x12\x0e\n\x06layout\x18\x07 \x01(\x0c\x12\x10\n\x08\x65xpected\x18\x08 \x01(\x0c\x12\r\n\x05proof\x18\t \x01(\x0c\x12\x11\n\tagreement\x18\x0f \x01(\t\x12)\n\x04open\x18\n \x01(\x0b\x32\x19.didymos.training.v1.OpenH\x00\x12+\n\x05setup\x18\x0b \x01(\x0b\x32\x1a.didymos.training.v1.SetupH\x00\x12\x33\n\x07\x63onfirm\x18\x0c \x01(\x0b\x32 .didymos.training.v1.ConfirmListH\x00\x12-\n\x06unmask\x18\r \x01(\x0b\x32\x1b.didymos.training.v1.UnmaskH\x00\x12+\n\x05\x63lose\x18\x0e \x01(\x0b\x32\x1a.didymos.training.v1.CloseH\x00\x12\x37\n\x0bpersonalise\x18\x10 \x01(\x0b\x32 .didymos.training.v1.PersonaliseH\x00\x42\x06\n\x04step\"&\n\x04Open\x12\x0f\n\x07masking\x18\x01 \x01(\t\x12\r\n\x05twins\x18\x02 \x03(\t\"\xb0\x01\n\x05Setup\x12.\n\x04list\x18\x01 \x01(\x0b\x32\x1e.didymos.training.v1.SetupListH\x00\x12<\n\x0b\x63iphertexts\x18\x02 \x01(\x0b\x32%.didymos.training.v1.SetupCiphertextsH\x00\x12\x30\n\x05\x62oxes\x18\x03 \x01(\x0b\x32\x1f.didymos.training.v1.SetupBoxesH\x00\x42\x07\n\x05stage\"=\n\tSetupList\x12\x30\n\x07\x61\x64verts\x18\x01 \x03(\x0b\x32\x1f.didymos.training.v1.SiteSignal\"Y\n\x10SetupCiphertexts\x12\x13\n\x0b\x63iphertexts\x18\x01 \x03(\x0c\x12\x30\n\x07senders\x18\x02 \x03(\x0b\x32\x1f.didymos.training.v1.SiteSignal\"-\n\nSetupBoxes\x12\r\n\x05\x62oxes\x18\x01 \x03(\x0c\x12\x10\n\x08\x65xpected\x18\x02 \x03(\r\" \n\x0b\x43onfirmList\x12\x11\n\tsurvivors\x18\x01 \x03(\r\"@\n\x06Unmask\x12\x36\n\rconfirmations\x18\x01 \x03(\x0b\x32\x1f.didymos.training.v1.SiteSignal\"(\n\x05\x43lose\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"*\n\x0bPersonalise\x12\x1b\n\x13validation_gradient\x18\x01 \x01(\x0c*\xc4\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fRUN_STATE_DRAFT\x10\x01\x12\x13\n\x0fRUN_STATE_READY\x10\x02\x12\x15\n\x11RUN_STATE_RUNNING\x10\x03\x12\x14\n\x10RUN_STATE_PAUSED\x10\x04\x12\x17\n\x13RUN_STATE_COMPLETED\x10\x05\x12\x14\n\x10RUN_STATE_FAILED\x10\x06\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x07*\xc1\x01\n\nRoundState\x12\x1b\n\x17ROUND_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13ROUND_STATE_PLANNED\x10\x01\x12\x14\n\x10ROUND_STATE_OPEN\x10\x02\x12\x1a\n\x16ROUND_STATE_COLLECTING\x10\x03\x12\x17\n\x13ROUND_STATE_CLOSING\x10\x04\x12\x19\n\x15ROUND_STATE_COMMITTED\x10\x05\x12\x17\n\x13ROUND_STATE_ABORTED\x10\x06*W\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11MODEL_KIND_GLOBAL\x10\x01\x12\x17\n\x13MODEL_KIND_PERSONAL\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(didymos/training/v1/training_types.proto\x12\x13\x64idymos.training.v1\"C\n\x05Piece\x12\x0e\n\x06object\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0c\n\x04size\x18\x04 \x01(\x04\":\n\nSiteSignal\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x0b\n\x03kid\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\xf3\x04\n\nSignalBody\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x0c\n\x04list\x18\x05 \x01(\x0c\x12+\n\x05hello\x18\n \x01(\x0b\x32\x1a.didymos.training.v1.HelloH\x00\x12\x33\n\theartbeat\x18\x0b \x01(\x0b\x32\x1e.didymos.training.v1.HeartbeatH\x00\x12/\n\x07refusal\x18\x0c \x01(\x0b\x32\x1c.didymos.training.v1.RefusalH\x00\x12-\n\x06\x61\x64vert\x18\r \x01(\x0b\x32\x1b.didymos.training.v1.AdvertH\x00\x12+\n\x05\x61gree\x18\x0e \x01(\x0b\x32\x1a.didymos.training.v1.AgreeH\x00\x12+\n\x05\x62oxes\x18\x0f \x01(\x0b\x32\x1a.didymos.training.v1.BoxesH\x00\x12-\n\x06masked\x18\x10 \x01(\x0b\x32\x1b.didymos.training.v1.MaskedH\x00\x12/\n\x07\x63onfirm\x18\x11 \x01(\x0b\x32\x1c.didymos.training.v1.ConfirmH\x00\x12/\n\x07\x61nswers\x18\x12 \x01(\x0b\x32\x1c.didymos.training.v1.AnswersH\x00\x12.\n\x05\x63lear\x18\x13 \x01(\x0b\x32\x1d.didymos.training.v1.ClearSumH\x00\x12\x37\n\x08personal\x18\x14 \x01(\x0b\x32#.didymos.training.v1.PersonalReportH\x00\x42\x06\n\x04step\"I\n\x05Hello\x12\x10\n\x08subjects\x18\x01 \x01(\r\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x11\n\tenrolment\x18\x03 \x01(\x0c\x12\r\n\x05twins\x18\x04 \x03(\t\"\x1a\n\tHeartbeat\x12\r\n\x05\x61t_us\x18\x01 \x01(\x03\"\'\n\x07Refusal\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"L\n\x06\x41\x64vert\x12\x0e\n\x06x25519\x18\x01 \x01(\x0c\x12\r\n\x05mlkem\x18\x02 \x01(\x0c\x12\x10\n\x08subjects\x18\x03 \x01(\r\x12\x11\n\tenrolment\x18\x04 \x01(\x0c\"\x1c\n\x05\x41gree\x12\x13\n\x0b\x63iphertexts\x18\x01 \x03(\x0c\"K\n\x05\x42oxes\x12\r\n\x05\x62oxes\x18\x01 \x03(\x0c\x12\x0f\n\x07\x65scrows\x18\x02 \x03(\x0c\x12\x10\n\x08\x63ommit_b\x18\x03 \x03(\x0c\x12\x10\n\x08\x63ommit_r\x18\x04 \x03(\x0c\"\x18\n\x06Masked\x12\x0e\n\x06vector\x18\x01 \x01(\x0c\"D\n\x07\x43onfirm\x12\x12\n\ntranscript\x18\x01 \x01(\x0c\x12\x11\n\tsurvivors\x18\x02 \x03(\r\x12\x12\n\nsignatures\x18\x03 \x03(\x0c\"B\n\x07\x41nswers\x12\x10\n\x08\x62_shares\x18\x01 \x03(\x0c\x12\x10\n\x08r_shares\x18\x02 \x03(\x0c\x12\x13\n\x0bseed_checks\x18\x03 \x03(\x0c\"9\n\x08\x43learSum\x12\x0e\n\x06vector\x18\x01 \x01(\x0c\x12\x0e\n\x06weight\x18\x02 \x01(\x01\x12\r\n\x05\x63ount\x18\x03 \x01(\r\"F\n\x0ePersonalReport\x12\x34\n\x08subjects\x18\x01 \x03(\x0b\x32\".didymos.training.v1.SubjectReport\"\xaf\x02\n\rSubjectReport\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x62ound\x18\x04 \x01(\x01\x12\x14\n\x0cgate_windows\x18\x05 \x01(\r\x12\x17\n\x0frmse_last_value\x18\x06 \x01(\x01\x12\x10\n\x08rmse_own\x18\x07 \x01(\x01\x12\x13\n\x0brmse_global\x18\x08 \x01(\x01\x12\x15\n\rrmse_personal\x18\t \x01(\x01\x12\x14\n\x0ctest_windows\x18\n \x01(\r\x12\r\n\x05score\x18\x0b \x01(\x01\x12\r\n\x05model\x18\x0c \x01(\x0c\x12\x11\n\tcandidate\x18\r \x01(\t\x12\x14\n\x0cinterval_low\x18\x0e \x01(\x01\x12\x15\n\rinterval_high\x18\x0f \x01(\x01\"5\n\x05Order\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x0b\n\x03kid\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\xd9\x03\n\tOrderBody\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x04 \x01(\x03\x12\x0c\n\x04spec\x18\x05 \x01(\x0c\x12\x0e\n\x06params\x18\x06 \x01(\x0c\x12\x0e\n\x06layout\x18\x07 \x01(\x0c\x12\x10\n\x08\x65xpected\x18\x08 \x01(\x0c\x12\r\n\x05proof\x18\t \x01(\x0c\x12\x11\n\tagreement\x18\x0f \x01(\t\x12)\n\x04open\x18\n \x01(\x0b\x32\x19.didymos.training.v1.OpenH\x00\x12+\n\x05setup\x18\x0b \x01(\x0b\x32\x1a.didymos.training.v1.SetupH\x00\x12\x33\n\x07\x63onfirm\x18\x0c \x01(\x0b\x32 .didymos.training.v1.ConfirmListH\x00\x12-\n\x06unmask\x18\r \x01(\x0b\x32\x1b.didymos.training.v1.UnmaskH\x00\x12+\n\x05\x63lose\x18\x0e \x01(\x0b\x32\x1a.didymos.training.v1.CloseH\x00\x12\x37\n\x0bpersonalise\x18\x10 \x01(\x0b\x32 .didymos.training.v1.PersonaliseH\x00\x42\x06\n\x04step\"X\n\x04Open\x12\x0f\n\x07masking\x18\x01 \x01(\t\x12\r\n\x05twins\x18\x02 \x03(\t\x12\x0f\n\x07grantee\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x0e\n\x06\x63ohort\x18\x05 \x01(\r\"\xb0\x01\n\x05Setup\x12.\n\x04list\x18\x01 \x01(\x0b\x32\x1e.didymos.training.v1.SetupListH\x00\x12<\n\x0b\x63iphertexts\x18\x02 \x01(\x0b\x32%.didymos.training.v1.SetupCiphertextsH\x00\x12\x30\n\x05\x62oxes\x18\x03 \x01(\x0b\x32\x1f.didymos.training.v1.SetupBoxesH\x00\x42\x07\n\x05stage\"=\n\tSetupList\x12\x30\n\x07\x61\x64verts\x18\x01 \x03(\x0b\x32\x1f.didymos.training.v1.SiteSignal\"Y\n\x10SetupCiphertexts\x12\x13\n\x0b\x63iphertexts\x18\x01 \x03(\x0c\x12\x30\n\x07senders\x18\x02 \x03(\x0b\x32\x1f.didymos.training.v1.SiteSignal\"-\n\nSetupBoxes\x12\r\n\x05\x62oxes\x18\x01 \x03(\x0c\x12\x10\n\x08\x65xpected\x18\x02 \x03(\r\" \n\x0b\x43onfirmList\x12\x11\n\tsurvivors\x18\x01 \x03(\r\"@\n\x06Unmask\x12\x36\n\rconfirmations\x18\x01 \x03(\x0b\x32\x1f.didymos.training.v1.SiteSignal\"(\n\x05\x43lose\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"*\n\x0bPersonalise\x12\x1b\n\x13validation_gradient\x18\x01 \x01(\x0c*\xc4\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fRUN_STATE_DRAFT\x10\x01\x12\x13\n\x0fRUN_STATE_READY\x10\x02\x12\x15\n\x11RUN_STATE_RUNNING\x10\x03\x12\x14\n\x10RUN_STATE_PAUSED\x10\x04\x12\x17\n\x13RUN_STATE_COMPLETED\x10\x05\x12\x14\n\x10RUN_STATE_FAILED\x10\x06\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x07*\xc1\x01\n\nRoundState\x12\x1b\n\x17ROUND_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13ROUND_STATE_PLANNED\x10\x01\x12\x14\n\x10ROUND_STATE_OPEN\x10\x02\x12\x1a\n\x16ROUND_STATE_COLLECTING\x10\x03\x12\x17\n\x13ROUND_STATE_CLOSING\x10\x04\x12\x19\n\x15ROUND_STATE_COMMITTED\x10\x05\x12\x17\n\x13ROUND_STATE_ABORTED\x10\x06*W\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11MODEL_KIND_GLOBAL\x10\x01\x12\x17\n\x13MODEL_KIND_PERSONAL\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'didymos.training.v1.training_types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RUNSTATE']._serialized_start=2873
-  _globals['_RUNSTATE']._serialized_end=3069
-  _globals['_ROUNDSTATE']._serialized_start=3072
-  _globals['_ROUNDSTATE']._serialized_end=3265
-  _globals['_MODELKIND']._serialized_start=3267
-  _globals['_MODELKIND']._serialized_end=3354
+  _globals['_RUNSTATE']._serialized_start=2942
+  _globals['_RUNSTATE']._serialized_end=3138
+  _globals['_ROUNDSTATE']._serialized_start=3141
+  _globals['_ROUNDSTATE']._serialized_end=3334
+  _globals['_MODELKIND']._serialized_start=3336
+  _globals['_MODELKIND']._serialized_end=3423
   _globals['_PIECE']._serialized_start=65
   _globals['_PIECE']._serialized_end=132
   _globals['_SITESIGNAL']._serialized_start=134
@@ -50,43 +50,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFUSAL']._serialized_start=927
   _globals['_REFUSAL']._serialized_end=966
   _globals['_ADVERT']._serialized_start=968
-  _globals['_ADVERT']._serialized_end=1025
-  _globals['_AGREE']._serialized_start=1027
-  _globals['_AGREE']._serialized_end=1055
-  _globals['_BOXES']._serialized_start=1057
-  _globals['_BOXES']._serialized_end=1132
-  _globals['_MASKED']._serialized_start=1134
-  _globals['_MASKED']._serialized_end=1158
-  _globals['_CONFIRM']._serialized_start=1160
-  _globals['_CONFIRM']._serialized_end=1228
-  _globals['_ANSWERS']._serialized_start=1230
-  _globals['_ANSWERS']._serialized_end=1296
-  _globals['_CLEARSUM']._serialized_start=1298
-  _globals['_CLEARSUM']._serialized_end=1355
-  _globals['_PERSONALREPORT']._serialized_start=1357
-  _globals['_PERSONALREPORT']._serialized_end=1427
-  _globals['_SUBJECTREPORT']._serialized_start=1430
-  _globals['_SUBJECTREPORT']._serialized_end=1733
-  _globals['_ORDER']._serialized_start=1735
-  _globals['_ORDER']._serialized_end=1788
-  _globals['_ORDERBODY']._serialized_start=1791
-  _globals['_ORDERBODY']._serialized_end=2264
-  _globals['_OPEN']._serialized_start=2266
-  _globals['_OPEN']._serialized_end=2304
-  _globals['_SETUP']._serialized_start=2307
-  _globals['_SETUP']._serialized_end=2483
-  _globals['_SETUPLIST']._serialized_start=2485
-  _globals['_SETUPLIST']._serialized_end=2546
-  _globals['_SETUPCIPHERTEXTS']._serialized_start=2548
-  _globals['_SETUPCIPHERTEXTS']._serialized_end=2637
-  _globals['_SETUPBOXES']._serialized_start=2639
-  _globals['_SETUPBOXES']._serialized_end=2684
-  _globals['_CONFIRMLIST']._serialized_start=2686
-  _globals['_CONFIRMLIST']._serialized_end=2718
-  _globals['_UNMASK']._serialized_start=2720
-  _globals['_UNMASK']._serialized_end=2784
-  _globals['_CLOSE']._serialized_start=2786
-  _globals['_CLOSE']._serialized_end=2826
-  _globals['_PERSONALISE']._serialized_start=2828
-  _globals['_PERSONALISE']._serialized_end=2870
+  _globals['_ADVERT']._serialized_end=1044
+  _globals['_AGREE']._serialized_start=1046
+  _globals['_AGREE']._serialized_end=1074
+  _globals['_BOXES']._serialized_start=1076
+  _globals['_BOXES']._serialized_end=1151
+  _globals['_MASKED']._serialized_start=1153
+  _globals['_MASKED']._serialized_end=1177
+  _globals['_CONFIRM']._serialized_start=1179
+  _globals['_CONFIRM']._serialized_end=1247
+  _globals['_ANSWERS']._serialized_start=1249
+  _globals['_ANSWERS']._serialized_end=1315
+  _globals['_CLEARSUM']._serialized_start=1317
+  _globals['_CLEARSUM']._serialized_end=1374
+  _globals['_PERSONALREPORT']._serialized_start=1376
+  _globals['_PERSONALREPORT']._serialized_end=1446
+  _globals['_SUBJECTREPORT']._serialized_start=1449
+  _globals['_SUBJECTREPORT']._serialized_end=1752
+  _globals['_ORDER']._serialized_start=1754
+  _globals['_ORDER']._serialized_end=1807
+  _globals['_ORDERBODY']._serialized_start=1810
+  _globals['_ORDERBODY']._serialized_end=2283
+  _globals['_OPEN']._serialized_start=2285
+  _globals['_OPEN']._serialized_end=2373
+  _globals['_SETUP']._serialized_start=2376
+  _globals['_SETUP']._serialized_end=2552
+  _globals['_SETUPLIST']._serialized_start=2554
+  _globals['_SETUPLIST']._serialized_end=2615
+  _globals['_SETUPCIPHERTEXTS']._serialized_start=2617
+  _globals['_SETUPCIPHERTEXTS']._serialized_end=2706
+  _globals['_SETUPBOXES']._serialized_start=2708
+  _globals['_SETUPBOXES']._serialized_end=2753
+  _globals['_CONFIRMLIST']._serialized_start=2755
+  _globals['_CONFIRMLIST']._serialized_end=2787
+  _globals['_UNMASK']._serialized_start=2789
+  _globals['_UNMASK']._serialized_end=2853
+  _globals['_CLOSE']._serialized_start=2855
+  _globals['_CLOSE']._serialized_end=2895
+  _globals['_PERSONALISE']._serialized_start=2897
+  _globals['_PERSONALISE']._serialized_end=2939
 # @@protoc_insertion_point(module_scope)

@@ -323,19 +323,23 @@ class Advert(_message.Message):
     X25519_FIELD_NUMBER: _builtins.int
     MLKEM_FIELD_NUMBER: _builtins.int
     SUBJECTS_FIELD_NUMBER: _builtins.int
+    ENROLMENT_FIELD_NUMBER: _builtins.int
     x25519: _builtins.bytes
     mlkem: _builtins.bytes
     subjects: _builtins.int
+    enrolment: _builtins.bytes
+    """SiteEnrolment credential, canonical JSON: neighbours check it against organisations they pin"""
     def __init__(
         self,
         *,
         x25519: _builtins.bytes = ...,
         mlkem: _builtins.bytes = ...,
         subjects: _builtins.int = ...,
+        enrolment: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mlkem", b"mlkem", "subjects", b"subjects", "x25519", b"x25519"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enrolment", b"enrolment", "mlkem", b"mlkem", "subjects", b"subjects", "x25519", b"x25519"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -343,7 +347,7 @@ Global___Advert: _TypeAlias = Advert  # noqa: Y015
 
 @_typing.final
 class Agree(_message.Message):
-    """Key encapsulations in neighbour order."""
+    """Key encapsulations in neighbour order: the other sites of the list, ascending. Empty for a site that was struck."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -365,7 +369,7 @@ Global___Agree: _TypeAlias = Agree  # noqa: Y015
 
 @_typing.final
 class Boxes(_message.Message):
-    """Sealed shares in neighbour order, with the commitments and the escrow of the mask seeds."""
+    """Sealed shares in neighbour order, with the commitments and the escrow of the mask seeds. Empty for struck sites."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -454,7 +458,9 @@ Global___Confirm: _TypeAlias = Confirm  # noqa: Y015
 
 @_typing.final
 class Answers(_message.Message):
-    """Shares of the self masks of survivors and of the escrow keys of drop-outs."""
+    """Shares of the self masks of survivors and of the escrow keys of drop-outs. Each list is in neighbour order, one item
+    for each neighbour; of the first two exactly one is not empty for an expected neighbour, both are for a struck one.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -466,7 +472,9 @@ class Answers(_message.Message):
     @_builtins.property
     def r_shares(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     @_builtins.property
-    def seed_checks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def seed_checks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """SHA-256(pair seed)[:16] beside an r share, else empty"""
+
     def __init__(
         self,
         *,
@@ -660,6 +668,7 @@ class OrderBody(_message.Message):
     params: _builtins.bytes
     layout: _builtins.bytes
     expected: _builtins.bytes
+    """digest of the list and the expected indices; from the boxes on"""
     proof: _builtins.bytes
     """tlog-proof of the entry that names params; empty in round 1 before anything is logged"""
     agreement: _builtins.str
@@ -713,8 +722,17 @@ class Open(_message.Message):
 
     MASKING_FIELD_NUMBER: _builtins.int
     TWINS_FIELD_NUMBER: _builtins.int
+    GRANTEE_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    COHORT_FIELD_NUMBER: _builtins.int
     masking: _builtins.str
     """none | pairwise"""
+    grantee: _builtins.str
+    """DID for whom the agreement lets learn: the actor of each grant"""
+    purpose: _builtins.str
+    """DPV IRI of the agreement"""
+    cohort: _builtins.int
+    """twins expected in the round, over all sites; checked again by the adverts when masked"""
     @_builtins.property
     def twins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """consenting twins of this site"""
@@ -724,10 +742,13 @@ class Open(_message.Message):
         *,
         masking: _builtins.str = ...,
         twins: _abc.Iterable[_builtins.str] | None = ...,
+        grantee: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        cohort: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["masking", b"masking", "twins", b"twins"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cohort", b"cohort", "grantee", b"grantee", "masking", b"masking", "purpose", b"purpose", "twins", b"twins"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -789,7 +810,7 @@ Global___SetupList: _TypeAlias = SetupList  # noqa: Y015
 
 @_typing.final
 class SetupCiphertexts(_message.Message):
-    """Ciphertexts for this site, in neighbour order."""
+    """Ciphertexts for this site, in neighbour order; empty for a struck one. Roots bind them, so `senders` may be empty."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -815,7 +836,7 @@ Global___SetupCiphertexts: _TypeAlias = SetupCiphertexts  # noqa: Y015
 
 @_typing.final
 class SetupBoxes(_message.Message):
-    """Boxes for this site in neighbour order: now mask and deliver."""
+    """Boxes for this site in neighbour order, empty for who is not expected: now mask and deliver."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
