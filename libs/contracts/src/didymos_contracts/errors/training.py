@@ -23,8 +23,11 @@ TRAINING_UPDATE_NOT_FINITE = Row(
 TRAINING_NORM_EXCEEDED = Row(
     "training.norm_exceeded", 422, "INVALID_ARGUMENT", "never", "An update is longer than the bound of the run"
 )
-TRAINING_SERIES_UNUSABLE = Row(
-    "training.series_unusable", 422, "INVALID_ARGUMENT", "never", "A series cannot be cut into windows"
+TRAINING_SERIES_MALFORMED = Row(
+    "training.series_malformed", 422, "INVALID_ARGUMENT", "never", "A series of readings breaks its rules"
+)
+TRAINING_SERIES_SHORT = Row(
+    "training.series_short", 422, "INVALID_ARGUMENT", "never", "A series is too short to be cut into windows"
 )
 TRAINING_VALIDATION_MISMATCHED = Row(
     "training.validation_mismatched", 409, "FAILED_PRECONDITION", "never", "The committed validation data is not here"

@@ -126,7 +126,7 @@ Global___Piece: _TypeAlias = Piece  # noqa: Y015
 
 @_typing.final
 class SiteSignal(_message.Message):
-    """What a site says: hello, heartbeat, refusal, or the answer to a step. Signed by the site's DID key."""
+    """What a site says: hello, heartbeat, refusal, or the answer to a step. Signed by the site's DID key. At most 1 MiB."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -520,7 +520,9 @@ Global___ClearSum: _TypeAlias = ClearSum  # noqa: Y015
 
 @_typing.final
 class PersonalReport(_message.Message):
-    """What a site reports of the personal models of its subjects, and of its attested score. Self-reported."""
+    """What a site reports of the personal models of its subjects, and of its attested score. Self-reported. It answers
+    Personalise under that order's round (one past the last) and attempt 1.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -574,9 +576,9 @@ class SubjectReport(_message.Message):
     rmse_personal: _builtins.float
     test_windows: _builtins.int
     score: _builtins.float
-    """attested validation-gradient score, summed over rounds"""
+    """attested: <sum of the subject's clipped updates, minus the validation gradient of Personalise>"""
     model: _builtins.bytes
-    """sealed personal parameters, when the owner's placement is the platform"""
+    """sealed personal parameters; over 1 KiB their digest, and they lie at the coordinator under it"""
     candidate: _builtins.str
     interval_low: _builtins.float
     """conformal band around the forecast"""
@@ -933,13 +935,15 @@ Global___Close: _TypeAlias = Close  # noqa: Y015
 
 @_typing.final
 class Personalise(_message.Message):
-    """The run is over: fit, gate and report the personal models."""
+    """The run is over: fit, gate and report the personal models. `params` of the order are the last ones."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     VALIDATION_GRADIENT_FIELD_NUMBER: _builtins.int
     validation_gradient: _builtins.bytes
-    """digest of an object"""
+    """Digest of an object, d float32: the mean over committed rounds of the gradient of the validation loss at the
+    parameters from which the round began. Empty: nothing is scored. It goes out after the last update only.
+    """
     def __init__(
         self,
         *,

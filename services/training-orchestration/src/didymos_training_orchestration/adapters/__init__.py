@@ -1,0 +1,1 @@
+"""Where bytes, rows and messages become values, and back."""

@@ -1,0 +1,1 @@
+"""What a run, a round, a cohort and a model are, and how they may move. Pure."""

@@ -1,0 +1,1 @@
+"""REST, gRPC and the loops of this service."""
