@@ -18,9 +18,11 @@ from didymos_did.multibase import b64u
 from didymos_did.proofs import sign_document
 from didymos_did.statements import (
     sign_device_revocation,
+    sign_erasure,
     sign_revocation,
     sign_twin_registration,
     verify_device_revocation,
+    verify_erasure,
     verify_revocation,
     verify_twin_registration,
 )
@@ -154,3 +156,11 @@ def test_a_lost_device_is_out_from_the_time_it_was_lost() -> None:
     assert refusal(lambda: verify_device_revocation(wrong)) == "vc.proof_invalid"
     bare = sign_detached("device-revocation", jcs({"device": "d", "twin": "t", "lost_since": "x"}), OWNER)
     assert refusal(lambda: verify_device_revocation(bare)) == "did.malformed"
+
+
+def test_an_erasure_says_which_twin_and_holds_for_no_other_statement() -> None:
+    signed = sign_erasure(TwinId(TWIN.did), NOON, OWNER)
+    found = verify_erasure(signed)
+    assert (found.twin, found.at, found.signer) == (TwinId(TWIN.did), NOON, OWNER.did)
+    for wrong in (Signed(signed.body, STRANGER.kid, signed.signature), sign_detached("revocation", signed.body, OWNER)):
+        assert refusal(lambda wrong=wrong: verify_erasure(wrong)) == "vc.proof_invalid"  # type: ignore[misc]

@@ -53,12 +53,15 @@ from didymos_did.purposes import DPV, PURPOSES, Purpose, parse_purpose
 from didymos_did.sealing import DataKey, Kek, ParcelKey, epoch_of, living, unwrap, wrap
 from didymos_did.statements import (
     DeviceRevocation,
+    Erasure,
     Revocation,
     TwinRegistration,
     sign_device_revocation,
+    sign_erasure,
     sign_revocation,
     sign_twin_registration,
     verify_device_revocation,
+    verify_erasure,
     verify_revocation,
     verify_twin_registration,
 )
@@ -85,8 +88,8 @@ from didymos_did.wallet import Cost, Wallet, lock, unlock
 __all__ = [
     "CONSTRAINTS", "DPV", "DUTIES", "ENDED", "PURPOSES", "AccessClaims", "AccessRequest", "Action", "Assertion",
     "Bounds", "Budget", "Context", "Cost", "DataKey", "Decision", "DeviceEnrolment", "DeviceRevocation", "Did",
-    "DidError", "Ed25519Signer", "Effect", "Exceeds", "Facts", "Freshness", "Grant", "GrantId", "GrantState", "Kek",
-    "KeyId", "KeyKind", "Ownership", "ParcelKey", "Proof", "ProofKey", "PublicKey", "Purpose", "Reason",
+    "DidError", "Ed25519Signer", "Effect", "Erasure", "Exceeds", "Facts", "Freshness", "Grant", "GrantId", "GrantState",
+    "Kek", "KeyId", "KeyKind", "Ownership", "ParcelKey", "Proof", "ProofKey", "PublicKey", "Purpose", "Reason",
     "ReplayCache", "Revocation", "Signed", "Signer", "SiteEnrolment", "SubjectStatus", "Task", "Term", "Terms",
     "TwinId", "TwinRegistration", "Usage", "Value", "Verified", "Wallet", "bounds_of", "bounds_terms", "covers",
     "decide", "decision_id", "did_of", "digest", "document", "duration_seconds", "epoch_of", "excess",
@@ -95,8 +98,8 @@ __all__ = [
     "parse_device_enrolment", "parse_did", "parse_grant", "parse_instant", "parse_key", "parse_path",
     "parse_pattern", "parse_purpose", "parse_site_enrolment", "parse_strict", "parse_task", "public_key",
     "read_term", "replay_key", "revoked", "sign_detached", "sign_device_enrolment", "sign_device_revocation",
-    "sign_document", "sign_grant", "sign_revocation", "sign_site_enrolment", "sign_twin_registration",
-    "strict_object", "terms_json", "token_kid", "unlock", "unwrap", "verify_assertion", "verify_detached",
-    "verify_device_revocation", "verify_document", "verify_proof", "verify_revocation", "verify_token",
-    "verify_twin_registration", "wrap",
+    "sign_document", "sign_erasure", "sign_grant", "sign_revocation", "sign_site_enrolment",
+    "sign_twin_registration", "strict_object", "terms_json", "token_kid", "unlock", "unwrap", "verify_assertion",
+    "verify_detached", "verify_device_revocation", "verify_document", "verify_erasure", "verify_proof",
+    "verify_revocation", "verify_token", "verify_twin_registration", "wrap",
 ]  # fmt: skip

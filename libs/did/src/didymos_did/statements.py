@@ -1,4 +1,7 @@
-"""Statements under detached signatures: a twin gets its owner, a grant ends, a device is out. identity.md 8 and 10."""
+"""Statements under detached signatures: a twin gets its owner, a grant or a device ends, a twin is erased.
+
+identity.md 8, 10 and 11.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +39,15 @@ class DeviceRevocation:
     device: Did
     twin: TwinId
     lost_since: datetime
+    signer: Did
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """The keys of `twin` are to be destroyed, at once and for ever."""
+
+    twin: TwinId
+    at: datetime
     signer: Did
 
 
@@ -101,3 +113,21 @@ def verify_device_revocation(signed: Signed) -> DeviceRevocation:
     if not verify_detached("device-revocation", signed):
         raise DidError("vc.proof_invalid", "no live key signed this statement")
     return DeviceRevocation(device, TwinId(twin), lost_since, signed.did)
+
+
+def sign_erasure(twin: TwinId, at: datetime, signer: Signer) -> Signed:
+    return sign_detached("erasure", jcs({"twin": str(twin), "at": instant_text(at)}), signer)
+
+
+def verify_erasure(signed: Signed) -> Erasure:
+    """What its signer asks for; that the signer owns the twin is asked by whoever knows.
+
+    Raises DidError `platform.*`, `did.*`, `key.*`, `vc.proof_invalid`.
+    """
+    said = strict_object(signed.body, "twin", "at")
+    twin = did_at(said["twin"], "/twin")
+    with pointing("/at"):
+        at = parse_instant(said["at"])
+    if not verify_detached("erasure", signed):
+        raise DidError("vc.proof_invalid", "no live key signed this statement")
+    return Erasure(TwinId(twin), at, signed.did)
