@@ -576,7 +576,7 @@ class SubjectReport(_message.Message):
     rmse_personal: _builtins.float
     test_windows: _builtins.int
     score: _builtins.float
-    """attested: <sum of the subject's clipped updates, minus the validation gradient of Personalise>"""
+    """attested validation-gradient score, summed over the rounds that were committed"""
     model: _builtins.bytes
     """sealed personal parameters; over 1 KiB their digest, and they lie at the coordinator under it"""
     candidate: _builtins.str
@@ -941,9 +941,7 @@ class Personalise(_message.Message):
 
     VALIDATION_GRADIENT_FIELD_NUMBER: _builtins.int
     validation_gradient: _builtins.bytes
-    """Digest of an object, d float32: the mean over committed rounds of the gradient of the validation loss at the
-    parameters from which the round began. Empty: nothing is scored. It goes out after the last update only.
-    """
+    """digest of an object, d float32: at the last parameters; empty when nothing is scored"""
     def __init__(
         self,
         *,
