@@ -1,0 +1,41 @@
+"""Settings that all processes of a house share: where its back ends are, and where it is reached itself."""
+
+from pathlib import Path
+from typing import Final
+
+from didymos_contracts.errors.platform import PLATFORM_INVALID_SETTING
+from pydantic import Field, SecretStr
+
+from didymos_kit.keyring import ROOT_BYTES, KeyRing
+from didymos_kit.settings import Settings
+
+_NAME: Final = "DIDYMOS_SECRET"
+
+
+class HouseSettings(Settings):
+    """`DIDYMOS_KAFKA_URL` and so on. `secret`: 32 bytes in hexadecimal, the same for all processes of the house."""
+
+    kafka_url: str = "kafka://127.0.0.1:9092"
+    kafka_replicas: int = 1
+    postgres_url: SecretStr = SecretStr("postgresql://127.0.0.1:5432/didymos")
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    files: Path = Path(".didymos/files")
+    origin: str = "http://127.0.0.1:8080"
+    secret: SecretStr = SecretStr("")
+    member: str | None = None  # a stable name keeps the partitions over a restart
+    host: str = "127.0.0.1"
+    rest_port: int = 8080
+    grpc_port: int = 50051
+    admin_port: int = 8081
+    peers: dict[str, str] = Field(
+        default_factory=dict
+    )  # service to host:port, as JSON; others are at host and grpc_port
+    migrate: bool = True  # bring the schema to head at the start; off where a job does it
+
+    def keyring(self) -> KeyRing:
+        """Raises PLATFORM_INVALID_SETTING."""
+        try:
+            return KeyRing(bytes.fromhex(self.secret.get_secret_value()))
+        except ValueError:
+            detail = f"{ROOT_BYTES} bytes in hexadecimal are needed"
+            raise PLATFORM_INVALID_SETTING.problem(name=_NAME, detail=detail) from None
