@@ -727,6 +727,7 @@ class Open(_message.Message):
     GRANTEE_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
     COHORT_FIELD_NUMBER: _builtins.int
+    VALIDATION_GRADIENT_FIELD_NUMBER: _builtins.int
     masking: _builtins.str
     """none | pairwise"""
     grantee: _builtins.str
@@ -735,6 +736,10 @@ class Open(_message.Message):
     """DPV IRI of the agreement"""
     cohort: _builtins.int
     """twins expected in the round, over all sites; checked again by the adverts when masked"""
+    validation_gradient: _builtins.bytes
+    """Digest of an object, d float32: the gradient of the validation loss at `params`. A site scores each subject's update
+    with it and keeps the sum over committed rounds. Empty: nothing is scored.
+    """
     @_builtins.property
     def twins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """consenting twins of this site"""
@@ -747,10 +752,11 @@ class Open(_message.Message):
         grantee: _builtins.str = ...,
         purpose: _builtins.str = ...,
         cohort: _builtins.int = ...,
+        validation_gradient: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cohort", b"cohort", "grantee", b"grantee", "masking", b"masking", "purpose", b"purpose", "twins", b"twins"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cohort", b"cohort", "grantee", b"grantee", "masking", b"masking", "purpose", b"purpose", "twins", b"twins", "validation_gradient", b"validation_gradient"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
