@@ -1,0 +1,163 @@
+"""The loop engine: one module a process, trained for one client after the other. All training goes through here.
+
+Parameters and gradients of the module are views into two flat tensors, so loading a client's start is one copy and an
+optimiser step a few operations on vectors. `torch.set_num_threads(1)` is the caller's: use processes, not threads.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import huber_loss, mse_loss
+
+from didymos_learning.models import ForecastModule, build
+from didymos_learning.spec import LocalSpec, ModelSpec, RunSpec, derive
+from didymos_learning.valuation import dot_score
+from didymos_learning.vector import Flat, Wide, clipped
+from didymos_learning.windows import ClientData, Windows
+
+AT_ONCE: Final = 4096  # windows of one forward pass where nothing is learnt
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """One subject in one round. `score`: dot with the validation gradient, if there was one. It stays in the site."""
+
+    subject: str
+    weight: float
+    loss: float
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkResult:
+    """`total` (d,): the sum of w_i clip(y_i - x) in client order, from zero, in float32; `weight`: the sum of w_i."""
+
+    total: Flat
+    weight: float
+    count: int
+    trained: tuple[Trained, ...]
+
+
+class Engine:
+    """A module and its flat vectors; not for two threads at once."""
+
+    def __init__(self, model: ModelSpec) -> None:
+        self.model = model
+        self.layout = model.layout
+        self.module: ForecastModule = build(model, 0)
+        self._params = torch.zeros(model.layout.size)
+        self._grads = torch.zeros(model.layout.size)
+        named = dict(self.module.named_parameters())
+        for slot in self.layout.slots:
+            place = slice(slot.offset, slot.offset + slot.size)
+            named[slot.name].data = self._params[place].view(slot.shape)
+            named[slot.name].grad = self._grads[place].view(slot.shape)
+
+    def load(self, params: Flat) -> None:
+        """The module gets these parameters (d,). Raises LearningError `training.layout_mismatched`."""
+        np.copyto(self._params.numpy(), self.layout.check(params))
+
+    def params(self) -> Flat:
+        """A copy of the module's parameters (d,)."""
+        return self._params.numpy().copy()
+
+    def predict(self, params: Flat, windows: Windows) -> Wide:
+        """The scaled change (n,) that the model with `params` (d,) sees ahead."""
+        self.load(params)
+        out = np.empty(len(windows))
+        with torch.no_grad():
+            for part in _parts(len(windows), AT_ONCE):
+                out[part] = self.module(torch.from_numpy(windows.inputs[part])).numpy()
+        return out
+
+    def gradient(self, params: Flat, windows: Windows, huber: float | None) -> Flat:
+        """The gradient (d,) of the mean loss over all windows at `params` (d,)."""
+        self.load(params)
+        self._grads.zero_()
+        for part in _parts(len(windows), AT_ONCE):
+            targets = torch.from_numpy(windows.targets[part])
+            loss = _loss(self.module(torch.from_numpy(windows.inputs[part])), targets, huber)
+            (loss * (len(targets) / len(windows))).backward()  # type: ignore[no-untyped-call]
+        return self._grads.numpy().copy()
+
+    def train(self, windows: Windows, local: LocalSpec, rate: float, seed: int) -> Iterator[float]:
+        """Trains the loaded parameters on the windows; yields the mean loss after each epoch. Stops at `max_steps`."""
+        inputs, targets = torch.from_numpy(windows.inputs), torch.from_numpy(windows.targets)
+        start = self._params.clone() if local.mu else None
+        step = _Stepper(self._params, self._grads, local.optimiser, rate)
+        order = np.random.Generator(np.random.Philox(key=seed))
+        left = local.max_steps or local.epochs * len(windows)
+        for _ in range(local.epochs):
+            losses, shuffled = 0.0, torch.from_numpy(order.permutation(len(windows)))
+            for part in _parts(len(windows), local.batch)[:left]:
+                chosen = shuffled[part]
+                self._grads.zero_()
+                loss = _loss(self.module(inputs[chosen]), targets[chosen], local.huber)
+                loss.backward()  # type: ignore[no-untyped-call]
+                if start is not None:
+                    self._grads.add_(self._params - start, alpha=local.mu)
+                step()
+                losses += float(loss.detach()) * len(chosen)
+                left -= 1
+            yield losses / len(windows)
+            if not left:
+                return
+
+
+class _Stepper:
+    """SGD, or Adam (arXiv 1412.6980) with its usual constants, on flat vectors, in place."""
+
+    def __init__(self, params: Tensor, grads: Tensor, optimiser: str, rate: float) -> None:
+        self._params, self._grads, self._rate, self._steps = params, grads, rate, 0
+        self._adam = optimiser == "adam"
+        self._first, self._second = torch.zeros_like(params), torch.zeros_like(params)
+
+    def __call__(self) -> None:
+        self._steps += 1
+        if not self._adam:
+            self._params.add_(self._grads, alpha=-self._rate)
+            return
+        self._first.mul_(0.9).add_(self._grads, alpha=0.1)
+        self._second.mul_(0.999).addcmul_(self._grads, self._grads, value=0.001)
+        scale = (self._second / (1.0 - 0.999**self._steps)).sqrt_().add_(1e-8)
+        self._params.addcdiv_(self._first, scale, value=-self._rate / (1.0 - 0.9**self._steps))
+
+
+def train_chunk(
+    engine: Engine,
+    clients: Sequence[ClientData],
+    params: Flat,
+    spec: RunSpec,
+    round_: int,
+    validation: Flat | None = None,
+) -> ChunkResult:
+    """One round (from 1) of these clients from `params` (d,); scored if there is a validation gradient (d,).
+
+    A client's randomness is `derive(seed, "client", round, subject)`: the same bits in whatever chunk it is trained.
+    Raises LearningError `training.layout_mismatched`, `training.update_not_finite`.
+    """
+    total = np.zeros(engine.layout.size, dtype=np.float32)
+    trained: list[Trained] = []
+    rate = spec.local.rate(round_, spec.rounds)
+    for client in clients:
+        engine.load(params)
+        seed = derive(spec.seed, "client", round_, client.subject)
+        *_, loss = engine.train(client.fit, spec.local, rate, seed)
+        update = clipped(engine.params() - params, spec.local.clip)
+        weight = min(float(len(client.fit)), spec.cohort.max_weight)
+        total += np.multiply(update, np.float32(weight))
+        score = None if validation is None else dot_score(update, validation)
+        trained.append(Trained(client.subject, weight, loss, score))
+    return ChunkResult(total, float(sum(one.weight for one in trained)), len(trained), tuple(trained))
+
+
+def _loss(out: Tensor, targets: Tensor, huber: float | None) -> Tensor:
+    return mse_loss(out, targets) if huber is None else huber_loss(out, targets, delta=huber)
+
+
+def _parts(count: int, size: int) -> list[slice]:
+    return [slice(begin, min(begin + size, count)) for begin in range(0, count, size)]

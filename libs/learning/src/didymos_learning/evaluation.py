@@ -1,0 +1,48 @@
+"""How good forecasts are, in the unit of the readings, and how sure we are of it over people. numpy only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from didymos_learning.spec import derive
+from didymos_learning.vector import Wide
+from didymos_learning.windows import Scale, Windows
+
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean and its 95 % percentile bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def errors(predicted: Wide, windows: Windows, scale: Scale) -> Wide:
+    """Forecast minus truth (n,) in the unit of the readings, from the scaled change (n,) a model gives."""
+    return windows.last + predicted * scale.move - windows.truth
+
+
+def rmse(errors_: Wide) -> float:
+    """Root mean square; NaN for no errors at all."""
+    return float(np.sqrt(np.mean(np.square(errors_)))) if len(errors_) else float("nan")
+
+
+def last_value_errors(windows: Windows) -> Wide:
+    """The errors (n,) of "it stays as it is"."""
+    return windows.last - windows.truth
+
+
+def bootstrap(values: Sequence[float], seed: bytes) -> Interval:
+    """The mean over n people, with a percentile bootstrap over people: resampled with replacement, seeded."""
+    people = np.asarray(values, dtype=np.float64)
+    order = np.random.Generator(np.random.Philox(key=derive(seed, "bootstrap")))
+    means = people[order.integers(0, len(people), (RESAMPLES, len(people)))].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return Interval(float(people.mean()), float(low), float(high))

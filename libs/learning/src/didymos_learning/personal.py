@@ -1,0 +1,115 @@
+"""A model of one's own: candidates from the global one, the best on gate-a, the gate on gate-b; and own data only."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from didymos_learning.engine import Engine
+from didymos_learning.gate import Decision, decide
+from didymos_learning.models import initial
+from didymos_learning.spec import RunSpec, derive
+from didymos_learning.vector import Flat, Wide
+from didymos_learning.windows import ClientData, Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A way to a personal model, by name, with the parameters (d,) it gave and its mean squared error on gate-a."""
+
+    name: str
+    params: Flat
+    gate_a: float
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """What one person gets: `params` (d,) are the candidate's if the gate accepted it, else the global ones."""
+
+    subject: str
+    params: Flat
+    candidate: Candidate
+    decision: Decision
+
+
+def squared_losses(engine: Engine, params: Flat, windows: Windows) -> Wide:
+    """The squared error (n,) of each window, in scaled units."""
+    return np.square(engine.predict(params, windows) - windows.targets)
+
+
+def personalise(engine: Engine, client: ClientData, params: Flat, spec: RunSpec) -> Personal:
+    """The best candidate on gate-a, through the gate on gate-b. Nobody sees test. learning.md 9.
+
+    A client without a window in gate-a keeps the global parameters, `insufficient`.
+    """
+    found = list(_candidates(engine, client, params, spec)) if len(client.gate_a) else []
+    if not found:
+        nothing = Decision("insufficient", float("nan"), float("nan"), float("nan"), len(client.gate_b))
+        return Personal(client.subject, params, Candidate("global", params, float("nan")), nothing)
+    best = min(found, key=lambda candidate: candidate.gate_a)
+    decision = decide(
+        squared_losses(engine, params, client.gate_b),
+        squared_losses(engine, best.params, client.gate_b),
+        client.task.horizon,
+    )
+    return Personal(client.subject, best.params if decision.accepted else params, best, decision)
+
+
+def own_only(engine: Engine, client: ClientData, spec: RunSpec) -> Candidate:
+    """The baseline: a model from this person's data alone; its epochs are chosen on gate-a."""
+    local = replace(
+        spec.local, epochs=spec.personal.own_epochs, max_steps=0, mu=0.0, lr=spec.personal.own_lr,
+        lr_end=spec.personal.own_lr,
+    )  # fmt: skip
+    start = initial(spec.model, derive(spec.seed, "own", client.subject))
+    best = Candidate("own 0", start, _gate_a(engine, start, client))
+    seed = derive(spec.seed, "own-order", client.subject)
+    engine.load(start)
+    for epoch, _ in enumerate(engine.train(client.fit, local, local.lr, seed), start=1):
+        params = engine.params()
+        reached = _gate_a(engine, params, client)  # loads the same parameters: training goes on where it was
+        if reached < best.gate_a:
+            best = Candidate(f"own {epoch}", params, reached)
+    return best
+
+
+def _candidates(engine: Engine, client: ClientData, params: Flat, spec: RunSpec) -> Iterator[Candidate]:
+    wanted = spec.personal
+    longest = max(wanted.fine_tune)
+    for pull in (0.0, *wanted.ditto):
+        local = replace(spec.local, epochs=longest, max_steps=0, mu=pull, lr=wanted.lr, lr_end=wanted.lr)
+        engine.load(params)
+        seed = derive(spec.seed, "personal", client.subject)
+        for epoch, _ in enumerate(engine.train(client.fit, local, local.lr, seed), start=1):
+            if epoch == longest or (not pull and epoch in wanted.fine_tune):
+                tuned = engine.params()
+                name = f"ditto {pull:g}" if pull else f"fine-tune {epoch}"
+                yield Candidate(name, tuned, _gate_a(engine, tuned, client))
+                engine.load(tuned)
+    for ridge in wanted.head_ridge:
+        fitted = head_fit(engine, client.fit, params, ridge)
+        yield Candidate(f"head-only {ridge:g}", fitted, _gate_a(engine, fitted, client))
+
+
+def head_fit(engine: Engine, windows: Windows, params: Flat, ridge: float) -> Flat:
+    """`params` (d,) with the head that minimises the mean squared error + `ridge` |head - old head|^2, exactly.
+
+    The bias is free of the penalty. Features are those of the global body.
+    """
+    engine.load(params)
+    with torch.no_grad():
+        read = engine.module.features(torch.from_numpy(windows.inputs)).numpy().astype(np.float64)
+    left = windows.targets - engine.predict(params, windows)
+    design = np.hstack([read, np.ones((len(read), 1))])
+    penalty = np.diag([ridge] * read.shape[1] + [1e-9])
+    change = np.linalg.solve(design.T @ design / len(read) + penalty, design.T @ left / len(read))
+    out = params.copy()
+    weight, bias = engine.layout.slot("head.weight"), engine.layout.slot("head.bias")
+    engine.layout.view(out, weight)[0] += change[:-1].astype(np.float32)
+    engine.layout.view(out, bias)[0] += np.float32(change[-1])
+    return out
+
+
+def _gate_a(engine: Engine, params: Flat, client: ClientData) -> float:
+    return float(squared_losses(engine, params, client.gate_a).mean()) if len(client.gate_a) else float("inf")

@@ -1,0 +1,205 @@
+"""What a run is, as data: model, task, local training, strategy, cohort, seed. Frozen; canonical JSON; one digest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from math import cos, pi
+from typing import Final, Literal, TypeAlias
+
+from didymos_learning.errors import LearningError
+from didymos_learning.jcs import digest, from_json, to_json
+from didymos_learning.layout import Layout
+
+Arguments: TypeAlias = Mapping[str, int | float | str]
+Masking: TypeAlias = Literal["none", "pairwise"]
+SEED_BYTES: Final = 32
+
+
+def derive(seed: bytes, *path: str | int) -> int:
+    """SHA-256(seed || length-prefixed path)[:8] as a big-endian uint64: the seed of one use, e.g. `client:r:subject`.
+
+    Each part is `s` or `i` (a word is never a number), 4 bytes of length, then UTF-8 or decimal digits.
+    """
+    hashed = sha256(seed)
+    for part in path:
+        raw = str(part).encode()
+        hashed.update((b"i" if isinstance(part, int) else b"s") + len(raw).to_bytes(4, "big") + raw)
+    return int.from_bytes(hashed.digest()[:8], "big")
+
+
+def _require(*rules: tuple[bool, str]) -> None:
+    for holds, rule in rules:
+        if not holds:
+            raise LearningError("training.spec_malformed", detail=rule)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """Forecast `prop` `horizon` steps of `period_s` seconds ahead from its last `input` readings.
+
+    `clock` "day": the time of day (UTC) is read too, as sine and cosine.
+    """
+
+    kind: Literal["forecast"]
+    prop: str
+    unit: str
+    period_s: int
+    input: int
+    horizon: int
+    clock: Literal["none", "day"]
+
+    def __post_init__(self) -> None:
+        _require(
+            (1 <= self.period_s <= 86_400, "period_s is 1..86400"),
+            (2 <= self.input <= 1024, "input is 2..1024"),
+            (1 <= self.horizon <= 1024, "horizon is 1..1024"),
+        )
+
+    @property
+    def span(self) -> int:
+        """Rows of a window, inputs and the way to its target: as far apart lie the anchors of two parts."""
+        return self.input + self.horizon
+
+    @property
+    def channels(self) -> int:
+        """Numbers a reading becomes: scaled value, scaled change from the reading before, and the clock."""
+        return 2 if self.clock == "none" else 4
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """An installed architecture with its arguments, for a task. `layout` is what these give; never code."""
+
+    arch: str
+    version: int
+    args: Arguments
+    task: TaskSpec
+    layout: Layout
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSpec:
+    """Training of one client in one round.
+
+    `max_steps` 0: no limit. The rate falls from `lr` in round 1 to `lr_end` in the last along half a cosine. `mu` pulls
+    to the round's parameters (FedProx). `clip`: the L2 bound of one subject's update. `huber`: where the loss turns
+    from squares to absolute values, in scaled units; None is the squared loss.
+    """
+
+    epochs: int
+    max_steps: int
+    batch: int
+    optimiser: Literal["adam", "sgd"]
+    lr: float
+    lr_end: float
+    mu: float
+    clip: float | None
+    huber: float | None
+    dtype: Literal["float32"]
+
+    def __post_init__(self) -> None:
+        _require(
+            (1 <= self.epochs <= 1000, "epochs is 1..1000"),
+            (self.max_steps >= 0, "max_steps is not negative"),
+            (1 <= self.batch <= 65_536, "batch is 1..65536"),
+            (0.0 < self.lr <= 10.0 and 0.0 < self.lr_end <= self.lr, "0 < lr_end <= lr <= 10"),
+            (self.mu >= 0.0, "mu is not negative"),
+            (self.clip is None or self.clip > 0.0, "clip is positive"),
+            (self.huber is None or self.huber > 0.0, "huber is positive"),
+        )
+
+    def rate(self, round_: int, rounds: int) -> float:
+        """The learning rate of round `round_` of 1..`rounds`."""
+        done = (round_ - 1) / max(rounds - 1, 1)
+        return self.lr_end + (self.lr - self.lr_end) * 0.5 * (1.0 + cos(pi * done))
+
+
+@dataclass(frozen=True, slots=True)
+class StrategySpec:
+    """A strategy by name, with its settings."""
+
+    name: str
+    settings: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class CohortSpec:
+    """Who must take part. `max_weight`: a subject of more windows counts as this many (privacy.md 2: w_max)."""
+
+    sites: int
+    surviving: int
+    subjects: int
+    max_weight: float
+
+    def __post_init__(self) -> None:
+        _require(
+            (1 <= self.surviving <= self.sites, "1 <= surviving <= sites"),
+            (self.subjects >= 1, "subjects is at least 1"),
+            (self.max_weight > 0.0, "max_weight is positive"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalSpec:
+    """Candidates after the run (learning.md 8 and 9) and the own-only baseline.
+
+    `fine_tune`: epochs, each a candidate, at rate `lr`. `ditto`: strengths of the pull to the global parameters, each a
+    candidate of the most epochs of `fine_tune`. `head_ridge`: penalties of the exact head-only fit, each a candidate.
+    `own_epochs`, `own_lr`: the most epochs, and the rate, of a model from the person's data alone.
+    """
+
+    fine_tune: tuple[int, ...]
+    lr: float
+    ditto: tuple[float, ...]
+    head_ridge: tuple[float, ...]
+    own_epochs: int
+    own_lr: float
+
+    def __post_init__(self) -> None:
+        _require(
+            (0 < len(self.fine_tune) <= 16, "1 to 16 fine_tune candidates"),
+            (all(1 <= epochs <= 1000 for epochs in self.fine_tune), "fine_tune epochs are 1..1000"),
+            (len(self.ditto) <= 16 and all(pull > 0.0 for pull in self.ditto), "ditto is positive, at most 16"),
+            (
+                len(self.head_ridge) <= 16 and all(r > 0.0 for r in self.head_ridge),
+                "head_ridge is positive, at most 16",
+            ),
+            (1 <= self.own_epochs <= 10_000, "own_epochs is 1..10000"),
+            (0.0 < self.lr <= 10.0 and 0.0 < self.own_lr <= 10.0, "rates are in (0, 10]"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """One run. `validation`: SHA-256 of the committed validation data, for the scores; empty when nothing is scored."""
+
+    model: ModelSpec
+    local: LocalSpec
+    strategy: StrategySpec
+    rounds: int
+    cohort: CohortSpec
+    seed: bytes
+    masking: Masking
+    engine: Literal["loop"]
+    personal: PersonalSpec
+    validation: bytes
+
+    def __post_init__(self) -> None:
+        _require(
+            (1 <= self.rounds <= 100_000, "rounds is 1..100000"),
+            (len(self.seed) == SEED_BYTES, "seed has 32 bytes"),
+            (len(self.validation) in (0, 32), "validation has 0 or 32 bytes"),
+        )
+
+    def to_json(self) -> bytes:
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> "RunSpec":
+        """Raises LearningError `training.spec_malformed`, `training.layout_mismatched`."""
+        return from_json(cls, raw)
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the canonical JSON: what an agreement names."""
+        return digest(self)
