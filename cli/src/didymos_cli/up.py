@@ -1,0 +1,103 @@
+"""`didymos up`: every service in one process. With `--servers`: the same process on Kafka, PostgreSQL and Redis."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from didymos_kit.house import House, Where
+from didymos_kit.house_settings import HouseSettings
+from didymos_kit.keyring import KeyRing
+from didymos_kit.lifecycle import AT_ONCE, Drain, Listen, Process, Program, main, running
+from didymos_kit.service import Service
+from didymos_kit.settings import Settings, load
+from didymos_kit.telemetry.metrics import Metrics
+
+SERVICES: Final = (
+    "identity", "ledger", "ingestion", "twin-state", "marketplace", "training-orchestration", "steward",
+)  # fmt: skip
+EMBEDDED_DRAIN: Final = Drain(endpoints_seconds=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How a service is made: its settings and its bootstrap."""
+
+    name: str
+    settings: type[Settings]
+    bootstrap: Callable[[Any, House], AbstractAsyncContextManager[Service]]
+
+
+def rooms(names: Sequence[str] = SERVICES) -> tuple[Room, ...]:
+    """The services by name. The one place that imports every bootstrap; raises ModuleNotFoundError."""
+    return tuple(map(_room, names))
+
+
+def _room(name: str) -> Room:
+    package = f"didymos_{name.replace('-', '_')}"
+    settings = import_module(f"{package}.settings")
+    cls = getattr(settings, f"{''.join(word.capitalize() for word in name.split('-'))}Settings")
+    return Room(name, cls, import_module(f"{package}.bootstrap").bootstrap)
+
+
+@asynccontextmanager
+async def program(
+    house: House, given: Mapping[str, Mapping[str, Any]] | None = None, names: Sequence[str] = SERVICES
+) -> AsyncIterator[Program]:
+    """All services in `house`. `given`: settings by service that override the environment."""
+    found = rooms(names)
+    classes: list[type[Settings]] = [HouseSettings, *(room.settings for room in found)]
+    async with AsyncExitStack() as stack:
+        services = []
+        for room in found:
+            settings = load(room.settings, beside=classes, **(given or {}).get(room.name, {}))
+            services.append(await stack.enter_async_context(room.bootstrap(settings, house)))
+        yield Program(services, house.access, house.metrics)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A house whose services answer."""
+
+    house: House
+    process: Process
+
+
+@asynccontextmanager
+async def running_house(
+    folder: Path, where: Where, *, keys: KeyRing | None = None, given: Mapping[str, Mapping[str, Any]] | None = None,
+    names: Sequence[str] = SERVICES,
+) -> AsyncIterator[Running]:  # fmt: skip
+    """The embedded house in `folder`, answering at `where`; drained at the end of the block."""
+    listen = Listen(rest=_port(where.origin), grpc=_port(where.rpc), admin=0)
+    async with (
+        House.embedded(folder, where, keys=keys) as house,
+        program(house, given, names) as made,
+        running(made, listen, AT_ONCE) as process,
+    ):
+        yield Running(house, process)
+
+
+def up(folder: Path, listen: Listen, *, servers: bool) -> int:
+    """Run until a signal; the exit code."""
+
+    @asynccontextmanager
+    async def opening(metrics: Metrics) -> AsyncIterator[Program]:
+        async with _house(folder, listen, metrics, servers=servers) as house, program(house) as made:
+            yield made
+
+    return main(opening, listen, Drain() if servers else EMBEDDED_DRAIN)
+
+
+def _house(folder: Path, listen: Listen, metrics: Metrics, *, servers: bool) -> AbstractAsyncContextManager[House]:
+    rpc = f"{listen.host}:{listen.grpc}"
+    if not servers:
+        return House.embedded(folder, Where(f"http://{listen.host}:{listen.rest}", rpc), metrics=metrics)
+    settings = load(HouseSettings, beside=[room.settings for room in rooms()])
+    return House.servers(settings, "didymos", metrics)
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
