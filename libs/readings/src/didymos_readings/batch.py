@@ -157,9 +157,14 @@ def verify_batch(envelope: Envelope, key: Verifier, audience: str) -> Batch | Re
     if root_of(envelope.blocks) != header.root:
         return Refusal("batch.root_mismatch", "the blocks are not those of the signed root")
     try:
-        blocks = parse_blocks(envelope.blocks)
+        return batch_of(envelope)
     except ReadingError as error:
         return Refusal(error.code, error.detail)
+
+
+def batch_of(envelope: Envelope) -> Batch:
+    """The batch of an envelope that whoever calls has just signed. Raises ReadingError as `parse_blocks`."""
+    blocks = parse_blocks(envelope.blocks)
     return Batch(envelope, blocks, blocks[-1].first + blocks[-1].size)
 
 

@@ -20,11 +20,14 @@ AHEAD_US: Final = 120_000_000  # how far a device's clock may run ahead
 _T0_LIMIT: Final = 1 << 61  # beyond it, times could overflow; far beyond any valid one
 
 Enrolment: TypeAlias = Callable[[str, str], str | None]
-"""(twin, property): the code that refuses the device's readings there (`reading.not_enrolled`, `twin.suspended`)."""
+"""(twin, property): the code that refuses the device's readings there, such as `reading.not_enrolled`; None: it may."""
 
 _ENROLMENT_DETAILS: Final = {
     "reading.not_enrolled": "the device is not enrolled for this property of this twin",
     "twin.suspended": "the twin takes no readings now",
+    "batch.device_lost": "the device was reported lost for this twin",
+    "key.destroyed": "the twin was erased",
+    "profile.unknown": "the device is enrolled under another profile",
 }
 
 

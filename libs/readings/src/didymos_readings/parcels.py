@@ -22,7 +22,7 @@ Cipher: TypeAlias = Callable[[bytes], bytes]
 """Seals or opens one body; twin, epoch and salt are bound into it by the caller."""
 
 _REFUSED_BYTE: Final = bytes([REFUSED])
-_NOT_KEPT: Final = frozenset({"reading.not_enrolled", "twin.suspended"})
+_NOT_KEPT: Final = frozenset({"reading.not_enrolled", "twin.suspended", "key.destroyed"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,123 @@
+"""Accepted readings become sealed parcels in records, one record per batch and partition. data-path.md 5 and 8."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from didymos.ingestion.v1 import ingestion_types_pb2 as types
+from didymos.ingestion.v1.ingestion_events_pb2 import ReadingsAccepted, ReadingsQuarantined
+from didymos_contracts.errors.ingestion import BATCH_TOO_LARGE
+from didymos_contracts.topics import QUARANTINE, READINGS, TopicRow
+from didymos_did import DataKey
+from didymos_kit.clock import from_us
+from didymos_kit.eventlog import Position, Record, Writer, envelope
+from didymos_kit.eventlog.partition import partition_of
+from didymos_kit.telemetry import tracing
+from didymos_readings import Assurance, Cipher, seal_parcel, seal_refused
+
+from didymos_ingestion.application.ports import Accepted
+
+RECORD_BYTES: Final = 960 << 10
+SALT_BYTES: Final = 16
+SEALED_PATH: Final = "*"  # a parcel spans all paths of its twin
+
+
+class _Sealed(NamedTuple):
+    twin: str
+    parcel: types.Parcel
+    size: int
+
+
+class LogOfReadings:
+    """The `ReadingsLog` port. `source` is the `ce_source` of every record; the salt of a parcel is 16 random bytes."""
+
+    def __init__(self, writer: Writer, source: str, random: Callable[[int], bytes] = os.urandom) -> None:
+        self._writer, self._source, self._random = writer, source, random
+
+    async def append(self, accepted: Accepted) -> str:
+        records = [*self._readings(accepted), *self._quarantined(accepted)]
+        positions = await self._writer.append(records)
+        return token_of(positions)
+
+    def _readings(self, accepted: Accepted) -> Iterator[Record]:
+        parts: dict[int, list[_Sealed]] = {}
+        for content in accepted.parcels:
+            key, salt = accepted.keys[content.twin], self._random(SALT_BYTES)
+            parcel = seal_parcel(
+                accepted.normalised, content, key.epoch, salt, _sealing(key, salt), accepted.digest
+            )  # fmt: skip
+            part = partition_of(content.twin.encode(), READINGS.partitions)
+            parts.setdefault(part, []).append(_Sealed(content.twin, parcel, _size(parcel.sealed)))
+        at_us = accepted.normalised.received_at_us
+        identity = identity_of(accepted)
+        for part, sealed in parts.items():
+            for index, group in enumerate(_fitting(sealed)):
+                event = ReadingsAccepted(version=1, received_at_us=at_us, parcels=[each.parcel for each in group])
+                suffix = f".{index}" if index else ""
+                yield self._record(
+                    READINGS, group[0].twin, event.SerializeToString(), f"{identity}:{part}{suffix}", at_us
+                )
+
+    def _quarantined(self, accepted: Accepted) -> Iterator[Record]:
+        at_us, profile = accepted.normalised.received_at_us, accepted.normalised.profile
+        for content in accepted.refused:
+            key, salt = accepted.keys[content.twin], self._random(SALT_BYTES)
+            parcel = seal_refused(
+                accepted.normalised, content, key.epoch, salt, _sealing(key, salt), accepted.digest
+            )  # fmt: skip
+            _size(parcel.sealed)
+            event = ReadingsQuarantined(version=1, received_at_us=at_us, parcel=parcel, profile=profile)
+            event_id = f"{identity_of(accepted)}:{content.twin}"
+            yield self._record(QUARANTINE, content.twin, event.SerializeToString(), event_id, at_us)
+
+    def _record(self, topic: TopicRow, twin: str, value: bytes, event_id: str, at_us: int) -> Record:
+        said = envelope.Envelope(
+            event_id, self._source, topic.events[0], from_us(at_us), traceparent=tracing.traceparent()
+        )  # fmt: skip
+        return Record(topic.name, twin.encode(), value, envelope.build(said), at_us // 1000)
+
+
+def identity_of(accepted: Accepted) -> str:
+    """The same for every repeat of a batch. A signed header names device and number, the digest of a body does not."""
+    if accepted.normalised.assurance is Assurance.DEVICE:
+        return accepted.digest.hex()
+    header = accepted.normalised.batch.header
+    named = f"{header.device}|{header.stream}|{header.number}|".encode()
+    return sha256(named + accepted.digest).hexdigest()
+
+
+def token_of(positions: Sequence[Position]) -> str:
+    """`partition:offset[,...]` of the parcels, as a read that must see them says it; the last of each partition."""
+    last: dict[int, int] = {}
+    for position in positions:
+        if position.topic == READINGS.name:
+            last[position.partition] = max(position.offset, last.get(position.partition, 0))
+    return ",".join(f"{partition}:{offset}" for partition, offset in last.items())
+
+
+def _sealing(key: DataKey, salt: bytes) -> Cipher:
+    sealing = key.parcel(salt)
+    return lambda body: sealing.seal(body, SEALED_PATH)
+
+
+def _fitting(parcels: Sequence[_Sealed]) -> Iterator[list[_Sealed]]:
+    """Parcels of one partition in as few records as the limit allows; each stands alone."""
+    group: list[_Sealed] = []
+    size = 0
+    for each in parcels:
+        if group and size + each.size > RECORD_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(each)
+        size += each.size
+    if group:
+        yield group
+
+
+def _size(sealed: bytes) -> int:
+    """Of a parcel in a record, about. Raises BATCH_TOO_LARGE: no record can hold what one twin has of this batch."""
+    size = len(sealed) + 512
+    if size > RECORD_BYTES:
+        raise BATCH_TOO_LARGE.problem(detail="too much of one twin: split the batch", limit=RECORD_BYTES)
+    return size

@@ -1,0 +1,56 @@
+"""The life of twins and their profiles, from the tails of twin-state's topics."""
+
+from didymos.twin.v1.twin_events_pb2 import ProfilePublished, TwinLifecycleChanged
+from didymos.twin.v1.twin_types_pb2 import Lifecycle
+from didymos_did import TwinId
+from didymos_kit import log
+from didymos_kit.eventlog import Stored
+from didymos_readings import Profile, ReadingError, built_in_profiles, parse_profile
+
+CLOSED = frozenset({Lifecycle.LIFECYCLE_SUSPENDED, Lifecycle.LIFECYCLE_RETIRED, Lifecycle.LIFECYCLE_ERASED})
+
+
+class LifecycleTable:
+    """The `Lifecycles` port. Blind to order and repeats: the higher revision holds."""
+
+    def __init__(self) -> None:
+        self._revisions: dict[str, int] = {}
+        self._closed: set[str] = set()
+
+    def apply(self, record: Stored) -> None:
+        """Raises DecodeError for bytes that are no TwinLifecycleChanged: the tail halts."""
+        if record.value is None:
+            return
+        said = TwinLifecycleChanged.FromString(record.value)
+        if said.revision <= self._revisions.get(said.twin, -1):
+            return
+        self._revisions[said.twin] = said.revision
+        if said.lifecycle in CLOSED:
+            self._closed.add(said.twin)
+        else:
+            self._closed.discard(said.twin)
+
+    def takes_readings(self, twin: TwinId) -> bool:
+        return twin not in self._closed
+
+
+class ProfileTable:
+    """The `Profiles` port: those of the library, and those that were published. Immutable under their id@version."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Profile] = dict(built_in_profiles())
+
+    def apply(self, record: Stored) -> None:
+        if record.value is None:
+            return
+        said = ProfilePublished.FromString(record.value)
+        try:
+            profile = parse_profile(said.document)
+        except ReadingError as error:  # whoever uses it is told that it is unknown; the others go on
+            log.get().warning("ingestion.profile_malformed", profile=said.profile, detail=error.detail)
+            return
+        if profile.id == said.profile:
+            self._known.setdefault(profile.id, profile)
+
+    def find(self, profile: str) -> Profile | None:
+        return self._known.get(profile)

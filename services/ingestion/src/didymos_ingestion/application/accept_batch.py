@@ -1,0 +1,139 @@
+"""One batch: checked, normalised, sealed, appended, acknowledged. data-path.md 5.
+
+A batch is refused as a whole by a Problem, its readings one by one by index. Nothing is answered before the log has all
+that was accepted and all refused content that is kept.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from didymos_contracts.errors import catalogue_row
+from didymos_contracts.errors.identity import KEY_DESTROYED
+from didymos_contracts.errors.ingestion import BATCH_DEVICE_UNKNOWN, BATCH_KEY_UNKNOWN, TWIN_SUSPENDED
+from didymos_contracts.errors.platform import QUOTA_EXCEEDED
+from didymos_did import DataKey, Did, DidError, PublicKey, TwinId, epoch_of, key_of
+from didymos_kit.clock import Clock
+from didymos_readings import (
+    Assurance,
+    Batch,
+    Envelope,
+    Normalised,
+    Refusal,
+    normalise,
+    parcel_contents,
+    refused_contents,
+    verify_batch,
+)
+
+from didymos_ingestion.application.ports import Accepted, Ports
+from didymos_ingestion.domain.admission import Admission, Enrolment, admission
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a batch. `digest` is what its sender knows it by; `token` is empty when nothing was accepted."""
+
+    digest: bytes
+    accepted: int
+    refused: Sequence[Refusal]
+    token: str
+
+
+async def accept_batch(envelope: Envelope, ports: Ports, clock: Clock) -> Taken:
+    """A batch that its device signed. The signature is the proof of possession: who brings it does not matter.
+
+    Raises BATCH_*, QUOTA_EXCEEDED, PLATFORM_UNAVAILABLE, and where all readings are refused the row of the first.
+    """
+    received_at_us = clock.now_us()
+    _shed(ports.buckets.wait_seconds(envelope.header.device, clock.monotonic()))
+    batch = verify_batch(envelope, _key(envelope), ports.operator)
+    if isinstance(batch, Refusal):
+        raise catalogue_row(batch.code).problem(detail=batch.detail)
+    return something(await keep_batch(Arrived(batch, received_at_us, Assurance.DEVICE, batch.digest), ports, clock))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A batch whose sender is proved, by what `assurance` says."""
+
+    batch: Batch
+    received_at_us: int
+    assurance: Assurance
+    digest: bytes
+
+
+async def keep_batch(arrived: Arrived, ports: Ports, clock: Clock) -> Taken:
+    """Judge each block, then keep what is accepted, and what an enrolled sender had refused.
+
+    Raises BATCH_DEVICE_UNKNOWN, QUOTA_EXCEEDED, PLATFORM_UNAVAILABLE.
+    """
+    batch, at_us = arrived.batch, arrived.received_at_us
+    device = Did(batch.header.device)
+    enrolments = ports.identity.enrolments(device)
+    if not enrolments or ports.identity.suspended(device):
+        raise BATCH_DEVICE_UNKNOWN.problem(device=device)
+    rate = max(each.max_rate for each in enrolments)
+    _shed(ports.buckets.take(device, batch.count, rate, clock.monotonic()))
+    epoch = epoch_of(at_us)
+    named = _named(batch, enrolments)
+    keys = ports.keys.at_hand(named, epoch)
+    if keys is None:
+        keys = await ports.keys.fetch(named, epoch)
+
+    def closed(twin: TwinId) -> str | None:
+        if keys.get(twin) is None or ports.identity.destroyed(twin):
+            return KEY_DESTROYED.code
+        return None if ports.lifecycles.takes_readings(twin) else TWIN_SUSPENDED.code
+
+    may = admission(enrolments, batch.header.profile, at_us, closed)
+    normalised, refusals = _judged(arrived, ports, may)
+    living: dict[str, DataKey] = {twin: key for twin, key in keys.items() if key is not None}
+    parcels = parcel_contents(normalised) if normalised.blocks else ()
+    kept = refused_contents(batch, refusals) if refusals else ()
+    token = ""
+    if parcels or kept:
+        token = await ports.log.append(Accepted(normalised, parcels, kept, living, arrived.digest))
+    return Taken(arrived.digest, normalised.accepted, refusals, token)
+
+
+def something(taken: Taken) -> Taken:
+    """`taken`, unless all of it is refused: raises the row of the first refusal, with all of them listed."""
+    if taken.accepted:
+        return taken
+    first = taken.refused[0]
+    listed = [
+        {"index": each.index, "count": each.count, "code": each.code, "detail": each.detail} for each in taken.refused
+    ]
+    raise catalogue_row(first.code).problem(detail=first.detail, batch=taken.digest.hex(), refused=listed)
+
+
+def _judged(arrived: Arrived, ports: Ports, may: Admission) -> tuple[Normalised, list[Refusal]]:
+    batch = arrived.batch
+    profile = ports.profiles.find(batch.header.profile)
+    if profile is not None:
+        return normalise(batch, profile, arrived.received_at_us, may, arrived.assurance)
+    name = batch.header.profile
+    nothing = Normalised(batch, name, arrived.received_at_us, arrived.assurance, 0, (), None)
+    refusals = []
+    for block in batch.blocks:
+        code = may(block.twin, block.property) or "profile.unknown"
+        refusals.append(Refusal(code, "no such profile here, or none that the device may use", block.first, block.size))
+    return nothing, refusals
+
+
+def _named(batch: Batch, enrolments: Iterable[Enrolment]) -> frozenset[TwinId]:
+    """The twins of the batch that this device is enrolled for: whose keys it takes to keep anything of it."""
+    blocks = {block.twin for block in batch.blocks}
+    return frozenset(each.twin for each in enrolments if each.twin in blocks)
+
+
+def _key(envelope: Envelope) -> PublicKey:
+    try:
+        return key_of(envelope.kid)
+    except DidError as error:
+        raise BATCH_KEY_UNKNOWN.problem(detail=error.detail) from error
+
+
+def _shed(seconds: float) -> None:
+    if seconds:
+        raise QUOTA_EXCEEDED.problem(detail="more readings than this device may send", retry_after_seconds=seconds)

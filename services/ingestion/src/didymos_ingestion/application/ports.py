@@ -1,0 +1,76 @@
+"""What accepting readings needs from outside. data-path.md 5 and 15."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from didymos_did import DataKey, Did, TwinId
+from didymos_readings import Normalised, ParcelContent, Profile, RefusedContent
+
+from didymos_ingestion.domain.admission import Enrolment
+from didymos_ingestion.domain.quota import Buckets
+
+
+class Identity(Protocol):
+    """What the tail of the identity topic says now."""
+
+    def enrolments(self, device: Did) -> Sequence[Enrolment]:
+        """Of every twin that ever enrolled the device."""
+
+    def suspended(self, did: Did) -> bool: ...
+
+    def destroyed(self, twin: TwinId) -> bool:
+        """Whether the twin's keys are gone: it was erased."""
+
+
+class Lifecycles(Protocol):
+    def takes_readings(self, twin: TwinId) -> bool:
+        """False for a twin that is suspended, retired or erased. One that was never created is open."""
+
+
+class Profiles(Protocol):
+    def find(self, profile: str) -> Profile | None:
+        """By id@version."""
+
+
+class EpochKeys(Protocol):
+    def at_hand(self, twins: Collection[TwinId], epoch: int) -> Mapping[TwinId, DataKey | None] | None:
+        """The same as `fetch` when nothing need be asked for, else None."""
+
+    async def fetch(self, twins: Collection[TwinId], epoch: int) -> Mapping[TwinId, DataKey | None]:
+        """The key of each; None of one that was destroyed. Raises PLATFORM_UNAVAILABLE while the vault is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What of one batch is to be sealed and kept: parcels to apply, and refused content for the owner to see.
+
+    `digest`: of the batch, or of the original body where ingestion signed the header itself.
+    """
+
+    normalised: Normalised
+    parcels: Sequence[ParcelContent]
+    refused: Sequence[RefusedContent]
+    keys: Mapping[str, DataKey]
+    digest: bytes
+
+
+class ReadingsLog(Protocol):
+    async def append(self, accepted: Accepted) -> str:
+        """All of it, durably; the consistency token of its parcels. Raises PLATFORM_UNAVAILABLE: send the batch again.
+
+        Some of it may be in the log then; a repeat has the same digest and is cut where it is applied.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All of the above. `operator`: the organisation that batches must name as their audience."""
+
+    operator: Did
+    identity: Identity
+    lifecycles: Lifecycles
+    profiles: Profiles
+    keys: EpochKeys
+    log: ReadingsLog
+    buckets: Buckets

@@ -1,0 +1,62 @@
+"""Ingestion, wired: the only place that builds its adapters."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from didymos.identity.v1.identity_service_pb2_grpc import VaultStub
+from didymos_contracts.topics import TWIN_LIFECYCLE, TWIN_PROFILE
+from didymos_kit.house import House
+from didymos_kit.http.paging import Cursors
+from didymos_kit.service import Service
+
+from didymos_ingestion.adapters.readings_log import LogOfReadings
+from didymos_ingestion.adapters.refusals import SqlRefusals
+from didymos_ingestion.adapters.twin_tails import LifecycleTable, ProfileTable
+from didymos_ingestion.adapters.vault import CachedKeys
+from didymos_ingestion.application.ports import Ports
+from didymos_ingestion.domain.quota import Buckets, Load
+from didymos_ingestion.entrypoints.consumer import refusals_loop
+from didymos_ingestion.entrypoints.grpc import PUBLIC_RPCS, IngestRpc
+from didymos_ingestion.entrypoints.intake import Intake, Meters
+from didymos_ingestion.entrypoints.rest import batch_routes, quarantine_routes
+from didymos_ingestion.settings import IngestionSettings
+
+NAME: Final = "ingestion"
+
+
+@asynccontextmanager
+async def bootstrap(settings: IngestionSettings, house: House) -> AsyncIterator[Service]:
+    lifecycles, profiles = LifecycleTable(), ProfileTable()
+    async with (
+        house.database(NAME) as database,
+        house.event_log.writer(NAME) as writer,
+        house.rpc("identity", NAME) as identity,
+        house.event_log.tail(TWIN_LIFECYCLE.name, lifecycles.apply) as lifecycle_tail,
+        house.event_log.tail(TWIN_PROFILE.name, profiles.apply) as profile_tail,
+    ):
+        await lifecycle_tail.ready()
+        await profile_tail.ready()
+        ports = Ports(
+            operator=house.org,
+            identity=house.identity,
+            lifecycles=lifecycles,
+            profiles=profiles,
+            keys=CachedKeys(VaultStub(identity.channel).EpochKeys, house.clock.monotonic),
+            log=LogOfReadings(writer, database.stamp.source),
+            buckets=Buckets(),
+        )
+        intake = Intake(ports, house.clock, house.keys.signer(NAME), Load(settings.shed_bytes), Meters(house.metrics))
+        refusals = SqlRefusals(database)
+        cursors = Cursors(house.keys.secret("ingestion/cursors"), "refusals")
+        yield Service(
+            NAME,
+            routers=(
+                batch_routes(intake, house.wait),
+                quarantine_routes(refusals, house.facts, cursors, house.clock),
+            ),
+            servicers=(IngestRpc(intake).register,),
+            loops=(refusals_loop(house.event_log, refusals, house.clock),),
+            checks=(database.check,),
+            public_rpcs=PUBLIC_RPCS,
+        )

@@ -1,0 +1,119 @@
+"""What both surfaces do around the use case: shed, count, trace. data-path.md 5 and 7."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Final
+
+from didymos_contracts.errors import Problem, catalogue_row
+from didymos_contracts.errors.platform import PLATFORM_OVERLOADED
+from didymos_contracts.metrics import (
+    INGESTION_ACCEPT_SECONDS,
+    INGESTION_BATCH_BYTES,
+    INGESTION_BATCHES_TOTAL,
+    INGESTION_IN_FLIGHT_BYTES,
+    INGESTION_READINGS_TOTAL,
+)
+from didymos_did import Did, Signer
+from didymos_kit.clock import Clock
+from didymos_kit.errors import problem_of
+from didymos_kit.telemetry import tracing
+from didymos_kit.telemetry.metrics import Metrics
+from didymos_readings import Envelope, ReadingError, decode_senml
+
+from didymos_ingestion.application.accept_batch import Taken, accept_batch
+from didymos_ingestion.application.accept_pack import Pack, accept_pack
+from didymos_ingestion.application.ports import Ports
+from didymos_ingestion.domain.quota import Load
+
+FORMATS: Final = ("protobuf", "json", "senml")
+OUTCOMES: Final = ("accepted", "refused", "shed")
+
+
+class Meters:
+    """The metrics of ingestion, bound once."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.readings = {
+            outcome: metrics.counter(INGESTION_READINGS_TOTAL, outcome=outcome) for outcome in ("accepted", "refused")
+        }
+        self.batches = {
+            (outcome, kind): metrics.counter(INGESTION_BATCHES_TOTAL, outcome=outcome, format=kind)
+            for outcome in OUTCOMES
+            for kind in FORMATS
+        }
+        self.seconds = metrics.histogram(INGESTION_ACCEPT_SECONDS)
+        self.size = metrics.histogram(INGESTION_BATCH_BYTES)
+        self.in_flight = metrics.gauge(INGESTION_IN_FLIGHT_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The way in, for REST and gRPC alike. `signer` signs the headers of packs that come without a signature."""
+
+    ports: Ports
+    clock: Clock
+    signer: Signer
+    load: Load
+    meters: Meters
+
+    def shed(self, size: int) -> None:
+        """Before anything is parsed or read. Raises PLATFORM_OVERLOADED."""
+        seconds = self.load.wait_seconds(size, self.clock.monotonic())
+        if seconds:
+            raise PLATFORM_OVERLOADED.problem(detail="the log is behind", retry_after_seconds=seconds)
+
+    async def signed(self, parse: Callable[[], Envelope], size: int, kind: str) -> Taken:
+        """A signed batch in one of its forms. Raises as `accept_batch`, and BATCH_MALFORMED, BATCH_TOO_LARGE."""
+
+        async def accept() -> Taken:
+            return await accept_batch(_parsed(parse), self.ports, self.clock)
+
+        return await self._counted(accept, size, kind)
+
+    async def senml(self, body: bytes, device: Did, stream: int, number: int) -> Taken:
+        """A SenML pack of a caller who holds a token. Raises as `accept_pack`."""
+        pack = Pack(body, device, stream, number)
+
+        async def accept() -> Taken:
+            return await accept_pack(pack, decode_senml, self.signer, self.ports, self.clock)
+
+        return await self._counted(accept, len(body), "senml")
+
+    async def _counted(self, accept: Callable[[], Awaitable[Taken]], size: int, kind: str) -> Taken:
+        begun, outcome = perf_counter(), "refused"
+        self.meters.size.observe(size)
+        try:
+            self.shed(size)
+            self.load.enter(size)
+            self.meters.in_flight.set(self.load.in_flight)
+            try:
+                with tracing.span("ingestion.accept_batch", size=size):
+                    taken = await accept()
+            finally:
+                self.load.leave(size, self.clock.monotonic())
+                self.meters.in_flight.set(self.load.in_flight)
+        except Exception as error:
+            if problem_of(error).row.retry == "later":
+                outcome = "shed"
+            raise
+        else:
+            outcome = "accepted"
+            self.meters.readings["accepted"].inc(taken.accepted)
+            if taken.refused:
+                self.meters.readings["refused"].inc(sum(max(1, each.count) for each in taken.refused))
+            return taken
+        finally:
+            self.meters.batches[outcome, kind].inc()
+            self.meters.seconds.observe(perf_counter() - begun)
+
+
+def _parsed(parse: Callable[[], Envelope]) -> Envelope:
+    try:
+        return parse()
+    except ReadingError as error:
+        raise problem_of_reading(error) from error
+
+
+def problem_of_reading(error: ReadingError) -> Problem:
+    return catalogue_row(error.code).problem(detail=error.detail, **error.values)

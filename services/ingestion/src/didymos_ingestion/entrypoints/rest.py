@@ -1,0 +1,201 @@
+"""`POST /v1/batches` in three media types, and the owner's view of the quarantine."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+import msgspec
+from didymos_contracts.errors import Problem
+from didymos_contracts.errors.identity import CONSENT_STALE
+from didymos_contracts.errors.ingestion import (
+    BATCH_AUDIENCE_WRONG,
+    BATCH_DEVICE_LOST,
+    BATCH_DEVICE_UNKNOWN,
+    BATCH_KEY_UNKNOWN,
+    BATCH_MALFORMED,
+    BATCH_MEDIA_UNSUPPORTED,
+    BATCH_ROOT_MISMATCH,
+    BATCH_SIGNATURE_INVALID,
+    BATCH_TOO_LARGE,
+    BATCH_VERSION_UNKNOWN,
+    READING_NOT_ENROLLED,
+    READING_OUT_OF_BOUNDS,
+    TWIN_SUSPENDED,
+)
+from didymos_contracts.errors.platform import (
+    PLATFORM_INVALID_FIELD,
+    PLATFORM_NOT_FOUND,
+    PLATFORM_OVERLOADED,
+    PLATFORM_TOO_LARGE,
+    PLATFORM_UNAVAILABLE,
+    QUOTA_EXCEEDED,
+)
+from didymos_did import Did, Facts, TwinId
+from didymos_kit.clock import Clock
+from didymos_kit.http import PUBLIC, Caller, accepts, problems
+from didymos_kit.http.paging import CursorQuery, Cursors, Limit
+from didymos_kit.http.principal import authenticate
+from didymos_readings import parse_batch, parse_batch_json
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
+
+from didymos_ingestion.application.accept_batch import Taken
+from didymos_ingestion.application.keep_refusals import ListRefusals, Refusals, list_refusals
+from didymos_ingestion.domain.refusal import KeptRefusal
+from didymos_ingestion.entrypoints.intake import Intake
+
+BATCH: Final = "application/vnd.didymos.batch"
+BATCH_JSON: Final = "application/vnd.didymos.batch+json"
+SENML: Final = "application/senml+json"
+MEDIA: Final = (BATCH, BATCH_JSON, SENML)
+BODY_BYTES: Final = 3 << 19  # a batch of 1 MiB in base64, and its member names
+STREAM_MOST: Final = (1 << 32) - 1
+NUMBER_MOST: Final = (1 << 63) - 1
+Wait = Callable[[str | None], Awaitable[None]]
+_encode: Final = msgspec.json.Encoder().encode
+_TAKEN_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["batch", "accepted", "refused", "token"],
+    "properties": {
+        "batch": {"type": "string", "description": "SHA-256 that the batch is known by, in hexadecimal"},
+        "accepted": {"type": "integer"},
+        "refused": {"type": "array", "items": {
+            "type": "object", "required": ["index", "count", "code", "detail"], "properties": {
+                "index": {"type": "integer"}, "count": {"type": "integer"}, "code": {"type": "string"},
+                "detail": {"type": "string"},
+            },
+        }},
+        "token": {"type": "string", "description": "consistency token of what was accepted"},
+    },
+}  # fmt: skip
+_OPENAPI: Final[dict[str, Any]] = {
+    "requestBody": {"required": True, "content": {
+        BATCH: {"schema": {"type": "string", "format": "binary"}},
+        BATCH_JSON: {"schema": {"type": "object"}},
+        SENML: {"schema": {"type": "array", "items": {"type": "object"}}},
+    }},
+    "responses": {"202": {"description": "In the log", "content": {"application/json": {"schema": _TAKEN_SCHEMA}}}},
+}  # fmt: skip
+_REFUSED: Final = problems(
+    BATCH_MALFORMED, BATCH_VERSION_UNKNOWN, BATCH_ROOT_MISMATCH, BATCH_SIGNATURE_INVALID, BATCH_KEY_UNKNOWN,
+    BATCH_AUDIENCE_WRONG, BATCH_DEVICE_UNKNOWN, BATCH_DEVICE_LOST, BATCH_MEDIA_UNSUPPORTED, BATCH_TOO_LARGE,
+    READING_NOT_ENROLLED, READING_OUT_OF_BOUNDS, TWIN_SUSPENDED, QUOTA_EXCEEDED, PLATFORM_OVERLOADED,
+    PLATFORM_UNAVAILABLE,
+)  # fmt: skip
+
+
+def batch_routes(intake: Intake, wait: Wait) -> APIRouter:
+    """`wait`: until what a `Consistency-Token` of the caller names has arrived here."""
+    router = APIRouter(prefix="/v1")
+
+    @router.post("/batches", status_code=202, responses=_REFUSED, openapi_extra=_OPENAPI, dependencies=[PUBLIC])
+    @accepts(limit=BODY_BYTES, media=MEDIA)
+    async def send(request: Request) -> Response:
+        """Take readings. A batch proves its sender by its signature; a SenML pack needs a token bound to a key."""
+        headers = request.headers
+        media = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media not in MEDIA:
+            raise BATCH_MEDIA_UNSUPPORTED.problem(accepted=list(MEDIA))
+        announced = headers.get("content-length", "")
+        intake.shed(int(announced) if announced.isdigit() and len(announced) < 10 else 0)
+        await wait(headers.get("consistency-token"))
+        if media == SENML:
+            caller = await authenticate(request)
+            stream, number = _numbered(request)
+            return _answer(await intake.senml(await _body(request), caller.caller, stream, number))
+        body = await _body(request)
+        parse = parse_batch if media == BATCH else parse_batch_json
+        kind = "protobuf" if media == BATCH else "json"
+        return _answer(await intake.signed(lambda: parse(body), len(body), kind))
+
+    return router
+
+
+class Refused(BaseModel):
+    """Readings `index` to `index + count - 1` of a batch were refused; `position` is where their content is kept."""
+
+    twin: str
+    device: str
+    batch: str
+    index: int
+    count: int
+    code: str
+    detail: str
+    profile: str
+    position: str
+    received_at: datetime
+
+    @classmethod
+    def of(cls, kept: KeptRefusal) -> "Refused":
+        return cls(
+            twin=kept.twin, device=kept.device, batch=kept.batch.hex(), index=kept.index, count=kept.count,
+            code=kept.code, detail=kept.detail, profile=kept.profile, position=f"{kept.partition}:{kept.offset}",
+            received_at=kept.received_at,
+        )  # fmt: skip
+
+
+class RefusedPage(BaseModel):
+    refusals: list[Refused]
+    next: str | None
+
+
+def quarantine_routes(
+    refusals: Refusals, facts: Callable[[TwinId], Facts], cursors: Cursors, clock: Clock
+) -> APIRouter:
+    router = APIRouter(prefix="/v1")
+
+    @router.get("/quarantine", responses=problems(PLATFORM_NOT_FOUND, CONSENT_STALE))
+    async def show(
+        caller: Caller, twin: Annotated[str, Query(min_length=1, max_length=256)], limit: Limit = 50,
+        cursor: CursorQuery = None,
+    ) -> RefusedPage:  # fmt: skip
+        """What was refused of the readings of a twin, and why: for its owner."""
+        name = TwinId(Did(twin))
+        bound = {"twin": twin, "caller": caller.caller}
+        after = cursors.read(cursor, bound)
+        query = ListRefusals(
+            caller.caller, None if caller.actor is None else caller.did, caller.purpose, name, _place(after), limit + 1
+        )
+        found = await list_refusals(query, facts(name), refusals, clock.now())
+        page = cursors.page(found, limit, lambda each: (each.partition, each.offset, each.index), bound)
+        return RefusedPage(refusals=[Refused.of(each) for each in page.rows], next=page.next)
+
+    return router
+
+
+def _place(after: tuple[str | int, ...] | None) -> tuple[int, int, int] | None:
+    if after is None:
+        return None
+    part, offset, index = map(int, after)
+    return part, offset, index
+
+
+async def _body(request: Request) -> bytes:
+    try:
+        return await request.body()
+    except Problem as problem:
+        if problem.row is PLATFORM_TOO_LARGE:
+            raise BATCH_TOO_LARGE.problem(limit=BODY_BYTES) from problem
+        raise
+
+
+def _numbered(request: Request) -> tuple[int, int]:
+    """(stream, number) of a pack. Raises PLATFORM_INVALID_FIELD."""
+    return _whole(request, "Didymos-Stream", STREAM_MOST), _whole(request, "Didymos-Number", NUMBER_MOST)
+
+
+def _whole(request: Request, name: str, most: int) -> int:
+    text = request.headers.get(name)
+    if text is None:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) <= 20 and int(text) <= most):
+        raise PLATFORM_INVALID_FIELD.problem(pointer=f"{name}:", detail=f"a whole number from 0 to {most}")
+    return int(text)
+
+
+def _answer(taken: Taken) -> Response:
+    refused = [
+        {"index": each.index, "count": each.count, "code": each.code, "detail": each.detail} for each in taken.refused
+    ]
+    said = {"batch": taken.digest.hex(), "accepted": taken.accepted, "refused": refused, "token": taken.token}
+    return Response(_encode(said), 202, {"consistency-token": taken.token}, "application/json")
