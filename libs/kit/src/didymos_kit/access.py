@@ -140,6 +140,22 @@ class Guard:
         await self._once(proof, now, safe=method in SAFE_METHODS)
         return _principal(claims)
 
+    async def possession(self, dpop: Sequence[str], method: str, url: str) -> Proof:
+        """Whose key it is that asks, before it has a token: for the token endpoint. The proof is good once.
+
+        Raises PLATFORM_UNAUTHENTICATED, AUTH_USE_DPOP_NONCE, AUTH_REPLAYED, AUTH_UNAVAILABLE.
+        """
+        if len(dpop) != 1:
+            raise _unauthenticated("exactly one DPoP header is needed")
+        now = self._access.clock.now_us() // 1_000_000
+        try:
+            proof = verify_proof(dpop[0], method, url, now)
+        except DidError as error:
+            raise _unauthenticated(error.detail) from error
+        self._check_nonce(proof)
+        await self._once(proof, now, safe=False)
+        return proof
+
     def seconds_left(self, principal: Principal) -> float:
         """How long a stream that `principal` opened may live on."""
         return max(0.0, (principal.expires_at - self._access.clock.now()).total_seconds())

@@ -1,84 +1,58 @@
-"""An embedded house: tails, tokens between services, and what a restart finds."""
+"""The embedded house, and what a restart of it finds."""
 
-import asyncio
-from datetime import timedelta
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from didymos_contracts.errors import Problem
-from didymos_did import AccessRequest, Action, Budget, Did, Reason, TwinId, decide, make_terms, parse_grant, sign_grant
-from didymos_did.jcs import jcs
+from didymos_did import Reason
+from didymos_kit.database.engine import Database, sqlite_engine
+from didymos_kit.database.unit_of_work import Stamp
 from didymos_kit.house import House, parse_token
-from didymos_kit.http.principal import Caller
-from didymos_kit.service import Service
-from didymos_testing.did import RESEARCH, a_signer
 from didymos_testing.house import a_house, served
-from fastapi import APIRouter
-
-OWNER, TWIN, READER = a_signer("owner"), a_signer("twin"), a_signer("reader")
-THE_TWIN = TwinId(TWIN.did)
-
-
-def whoami() -> Service:
-    router = APIRouter()
-
-    @router.get("/v1/me")
-    async def me(caller: Caller) -> dict[str, str]:
-        return {"did": caller.did, "purpose": caller.purpose or ""}
-
-    return Service("steward", (router,))
+from didymos_testing.house_contract import (
+    OWNER,
+    THE_TWIN,
+    HouseContract,
+    a_reading_grant,
+    make_tables,
+    may_read,
+    whoami,
+)
+from didymos_testing.identity_box import IdentityBox
 
 
-def a_grant(house: House) -> bytes:
-    now = house.clock.now()
-    window = (now - timedelta(minutes=1), now + timedelta(days=1))
-    terms = make_terms([Action.READ], ["features/**"], [RESEARCH], window, budget=Budget(reads=10))
-    grant_id = f"urn:uuid:{house.ids.uuid7()}"
-    return jcs(sign_grant(grant_id, READER.did, THE_TWIN, terms, OWNER, now))  # type: ignore[arg-type]
+@asynccontextmanager
+async def a_sqlite_desk(house: House, folder: Path) -> AsyncIterator[Database]:
+    stamp = Stamp("didymos://test/desk", house.clock, house.ids)
+    async with Database(sqlite_engine(folder / "desk.db"), "identity", stamp) as database:
+        await make_tables(database)
+        yield database
 
 
-def may_read(house: House, actor: Did = READER.did) -> Reason:
-    request = AccessRequest(actor, Action.READ, THE_TWIN, ("features/glucose/level",), RESEARCH)
-    return decide(request, house.facts(THE_TWIN), house.clock.now()).reason
-
-
-async def test_a_caller_is_known_by_a_token_that_was_exchanged(tmp_path: Path) -> None:
-    async with a_house(tmp_path) as house, served(house, whoami()) as world:
-        async with world.rest(READER, "steward", RESEARCH) as client:
-            for _ in range(2):
-                answer = await client.get("/v1/me")
-                assert answer.json() == {"did": READER.did, "purpose": RESEARCH}
-        async with world.rest(None, "steward") as nobody:
-            assert (await nobody.get("/v1/me")).status_code == 401
-
-
-async def test_a_grant_opens_what_its_token_waited_for_and_its_end_closes_it(tmp_path: Path) -> None:
-    async with a_house(tmp_path) as house, served(house, whoami()) as world:
-        assert may_read(house) is Reason.TWIN_UNKNOWN
-        await house.wait(await world.identity.register(THE_TWIN, OWNER.did))
-        async with house.consent.changes(THE_TWIN) as changes:
-            grant = parse_grant(a_grant(house))
-            await house.wait(await world.identity.grant(grant))
-            async with asyncio.timeout(5):
-                await changes.wait()
-                await house.consent.until_fresh()
-            assert may_read(house) is Reason.GRANT
-            await house.wait(await world.identity.revoke(grant))
-            async with asyncio.timeout(5):
-                await changes.wait()
-        assert may_read(house) is Reason.GRANT_REVOKED
+class TestEmbeddedHouse(HouseContract):
+    make_house = staticmethod(a_house)
+    make_desk = staticmethod(a_sqlite_desk)
 
 
 async def test_without_heartbeats_only_the_owner_is_let_in(tmp_path: Path) -> None:
+    """Tokens are waited for by the tails; freshness is another thing, and nobody beats here."""
+    async with a_house(tmp_path) as house:
+        box = IdentityBox(house)
+        await house.wait(await box.register(THE_TWIN, OWNER.did))
+        await house.wait(await box.grant(a_reading_grant(house)))
+        assert may_read(house) is Reason.STALE_CONSENT
+        assert may_read(house, OWNER.did) is Reason.OWNER
+
+
+async def test_a_restart_finds_what_was_published(tmp_path: Path) -> None:
     async with a_house(tmp_path) as house, served(house, whoami()) as world:
         await house.wait(await world.identity.register(THE_TWIN, OWNER.did))
-        await house.wait(await world.identity.grant(parse_grant(a_grant(house))))
-    async with a_house(tmp_path) as house:  # a restart, and identity does not come back
+        await house.wait(await world.identity.grant(a_reading_grant(house)))
+    async with a_house(tmp_path) as house:
         assert house.identity.owner_of(THE_TWIN) == OWNER.did
-        assert not house.consent.fresh or house.consent.staleness_seconds() < 5
-        if not house.consent.fresh:
-            assert may_read(house) is Reason.STALE_CONSENT
-        assert may_read(house, OWNER.did) is Reason.OWNER
+        assert [grant.twin for grant in house.consent.grants(THE_TWIN)] == [THE_TWIN]
 
 
 async def test_a_second_process_on_the_folder_is_refused(tmp_path: Path) -> None:
