@@ -1,0 +1,61 @@
+"""`didymos`: one command for owners, sites, buyers, operators and verifiers. platform.md section 13.
+
+Only typer is imported here: what a command needs is imported inside it, so that `--help` answers at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from didymos_cli import owner_commands, wallet_commands
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Digital twins that their owners control. Results go to stdout, progress to stderr.",
+)
+app.add_typer(wallet_commands.app, name="wallet")
+app.add_typer(owner_commands.app, name="twin")
+FilePath = Annotated[Path, typer.Option(dir_okay=False, help="C2SP policy: which logs and witnesses are believed.")]
+OrgsPath = Annotated[Path, typer.Option(dir_okay=False, help="Organisations: their DIDs and the logs they keep.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+
+
+@app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(dir_okay=False, help="The proof bundle.")],
+    policy: FilePath,
+    orgs: OrgsPath,
+    json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+    at: Annotated[str, typer.Option(help="Judge as of this time, such as 2026-11-23T12:00:00Z; else now.")] = "",
+) -> None:
+    """Check a proof bundle with no network and no service. Exit 0 valid, 1 invalid, 2 unreadable, 3 below policy."""
+    from didymos_cli.verify import verify_files
+
+    raise typer.Exit(verify_files(bundle, policy, orgs, at=at, as_json=json))
+
+
+def main() -> None:
+    """The entry point. Exit 0 done, 1 failed, 2 usage, 3 refused, 4 a dependency is away."""
+    try:
+        app()
+    except Exception as error:
+        from didymos_kit.errors import exit_code, problem_of
+
+        if not _expected(error):
+            raise
+        problem = problem_of(error)
+        sys.stderr.write(f"{problem}\n")
+        raise SystemExit(exit_code(problem)) from None
+
+
+def _expected(error: Exception) -> bool:
+    """Whether the error catalogue has words for it: all else is our bug, and shows where it came from."""
+    return hasattr(error, "row") or isinstance(getattr(error, "code", None), str) or isinstance(error, OSError)
+
+
+if __name__ == "__main__":
+    main()
