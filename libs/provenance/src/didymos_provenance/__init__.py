@@ -11,6 +11,7 @@ from didymos_provenance.entry import (
     b64url,
     make_entry,
     parse_entry,
+    thread_of,
     unb64url,
 )
 from didymos_provenance.errors import ProvenanceError
@@ -161,6 +162,7 @@ __all__ = [
     "sign_checkpoint",
     "sign_promise",
     "signed_by",
+    "thread_of",
     "tile_width",
     "tiles_of",
     "unb64url",

@@ -9,6 +9,7 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, Literal, TypeAlias
 
 from didymos_provenance.errors import ProvenanceError
@@ -114,6 +115,14 @@ def _parse_facts(said: Mapping[str, Json]) -> dict[str, Fact]:
     if not isinstance(facts, dict):
         raise ProvenanceError("ledger.entry_invalid", member="facts")
     return {name: value for name, value in facts.items() if isinstance(value, int | str)}
+
+
+def thread_of(name: str) -> bytes:
+    """16 bytes that stand for the grant, agreement or run of this id: the same in every service, so nobody asks around.
+
+    An id holds a random UUID: who does not know it finds it neither by trying nor from the thread.
+    """
+    return sha256(b"didymos/thread/v1\0" + name.encode()).digest()[:THREAD_BYTES]
 
 
 def b64url(raw: bytes) -> str:

@@ -1,0 +1,1 @@
+"""SQL tables, protobuf events, the book in the database."""

@@ -1,0 +1,1 @@
+"""Use cases of the market, and the ports they need."""

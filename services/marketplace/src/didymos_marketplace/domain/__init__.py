@@ -1,0 +1,1 @@
+"""What the market decides: no I/O, no clock."""

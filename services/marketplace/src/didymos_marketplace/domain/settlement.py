@@ -65,3 +65,8 @@ def settle(
     return Settlement(
         agreement, seq, asset, funded_minor, earned, charged, refund, lines, method="attested-dot, self-reported"
     )
+
+
+def payout_id(settlement: Settlement, index: int) -> str:
+    """Names the transfer of a line, and its proof: the same for the same line, ever."""
+    return f"{settlement.agreement}:{settlement.seq}:{index}"

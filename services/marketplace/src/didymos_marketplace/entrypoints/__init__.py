@@ -1,0 +1,1 @@
+"""REST, gRPC and the consumer of runs."""
