@@ -26,7 +26,7 @@ from didymos.identity.v1 import identity_events_pb2 as didymos_dot_identity_dot_
 from didymos.identity.v1 import identity_types_pb2 as didymos_dot_identity_dot_v1_dot_identity__types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*didymos/identity/v1/identity_service.proto\x12\x13\x64idymos.identity.v1\x1a)didymos/identity/v1/identity_events.proto\x1a(didymos/identity/v1/identity_types.proto\"\x1d\n\x0eResolveRequest\x12\x0b\n\x03\x64id\x18\x01 \x01(\t\"#\n\x0fResolveResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\"%\n\x0fRegisterRequest\x12\x12\n\ncredential\x18\x01 \x01(\x0c\"\x81\x01\n\x10RegisterResponse\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x1f.didymos.identity.v1.GrantState\x12\x19\n\x11\x63onsistency_token\x18\x04 \x01(\t\"H\n\rRevokeRequest\x12\x37\n\tstatement\x18\x01 \x01(\x0b\x32$.didymos.identity.v1.SignedStatement\"=\n\x0eRevokeResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x19\n\x11\x63onsistency_token\x18\x02 \x01(\t\"\x1e\n\nGetRequest\x12\x10\n\x08grant_id\x18\x01 \x01(\t\"U\n\x0bGetResponse\x12\x32\n\x05grant\x18\x01 \x01(\x0b\x32#.didymos.identity.v1.ConsentChanged\x12\x12\n\ncredential\x18\x02 \x01(\x0c\"\x1d\n\x0cWatchRequest\x12\r\n\x05twins\x18\x01 \x03(\t\"[\n\rWatchResponse\x12\x34\n\x07\x63hanged\x18\x01 \x01(\x0b\x32#.didymos.identity.v1.ConsentChanged\x12\x14\n\x0cstaleness_ms\x18\x02 \x01(\r\"\\\n\rDecideRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x0c\n\x04twin\x18\x03 \x01(\t\x12\r\n\x05paths\x18\x04 \x03(\t\x12\x0f\n\x07purpose\x18\x05 \x01(\t\"C\n\x0e\x44\x65\x63ideResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08grant_id\x18\x03 \x01(\t\"E\n\x10\x45pochKeysRequest\x12\x31\n\x06wanted\x18\x01 \x03(\x0b\x32!.didymos.identity.v1.EpochKeyName\"+\n\x0c\x45pochKeyName\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\"@\n\x11\x45pochKeysResponse\x12+\n\x04keys\x18\x01 \x03(\x0b\x32\x1d.didymos.identity.v1.EpochKey\"G\n\x08\x45pochKey\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x0b\n\x03key\x18\x03 \x01(\x0c\x12\x11\n\tdestroyed\x18\x04 \x01(\x08\"G\n\x0f\x45xchangeRequest\x12\x11\n\tassertion\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\"D\n\x10\x45xchangeResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x1a\n\x12\x65xpires_in_seconds\x18\x02 \x01(\r2`\n\x08Resolver\x12T\n\x07Resolve\x12#.didymos.identity.v1.ResolveRequest\x1a$.didymos.identity.v1.ResolveResponse2\xd0\x02\n\x06Grants\x12W\n\x08Register\x12$.didymos.identity.v1.RegisterRequest\x1a%.didymos.identity.v1.RegisterResponse\x12Q\n\x06Revoke\x12\".didymos.identity.v1.RevokeRequest\x1a#.didymos.identity.v1.RevokeResponse\x12H\n\x03Get\x12\x1f.didymos.identity.v1.GetRequest\x1a .didymos.identity.v1.GetResponse\x12P\n\x05Watch\x12!.didymos.identity.v1.WatchRequest\x1a\".didymos.identity.v1.WatchResponse0\x01\x32^\n\tDecisions\x12Q\n\x06\x44\x65\x63ide\x12\".didymos.identity.v1.DecideRequest\x1a#.didymos.identity.v1.DecideResponse2c\n\x05Vault\x12Z\n\tEpochKeys\x12%.didymos.identity.v1.EpochKeysRequest\x1a&.didymos.identity.v1.EpochKeysResponse2a\n\x06Tokens\x12W\n\x08\x45xchange\x12$.didymos.identity.v1.ExchangeRequest\x1a%.didymos.identity.v1.ExchangeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*didymos/identity/v1/identity_service.proto\x12\x13\x64idymos.identity.v1\x1a)didymos/identity/v1/identity_events.proto\x1a(didymos/identity/v1/identity_types.proto\"\x1d\n\x0eResolveRequest\x12\x0b\n\x03\x64id\x18\x01 \x01(\t\"#\n\x0fResolveResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\"%\n\x0fRegisterRequest\x12\x12\n\ncredential\x18\x01 \x01(\x0c\"\x81\x01\n\x10RegisterResponse\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x1f.didymos.identity.v1.GrantState\x12\x19\n\x11\x63onsistency_token\x18\x04 \x01(\t\"H\n\rRevokeRequest\x12\x37\n\tstatement\x18\x01 \x01(\x0b\x32$.didymos.identity.v1.SignedStatement\"=\n\x0eRevokeResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x19\n\x11\x63onsistency_token\x18\x02 \x01(\t\"\x1e\n\nGetRequest\x12\x10\n\x08grant_id\x18\x01 \x01(\t\"U\n\x0bGetResponse\x12\x32\n\x05grant\x18\x01 \x01(\x0b\x32#.didymos.identity.v1.ConsentChanged\x12\x12\n\ncredential\x18\x02 \x01(\x0c\"0\n\x0cWatchRequest\x12\r\n\x05twins\x18\x01 \x03(\t\x12\x11\n\tenrolment\x18\x02 \x01(\x0c\"[\n\rWatchResponse\x12\x34\n\x07\x63hanged\x18\x01 \x01(\x0b\x32#.didymos.identity.v1.ConsentChanged\x12\x14\n\x0cstaleness_ms\x18\x02 \x01(\r\"\\\n\rDecideRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x0c\n\x04twin\x18\x03 \x01(\t\x12\r\n\x05paths\x18\x04 \x03(\t\x12\x0f\n\x07purpose\x18\x05 \x01(\t\"C\n\x0e\x44\x65\x63ideResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08grant_id\x18\x03 \x01(\t\"E\n\x10\x45pochKeysRequest\x12\x31\n\x06wanted\x18\x01 \x03(\x0b\x32!.didymos.identity.v1.EpochKeyName\"+\n\x0c\x45pochKeyName\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\"@\n\x11\x45pochKeysResponse\x12+\n\x04keys\x18\x01 \x03(\x0b\x32\x1d.didymos.identity.v1.EpochKey\"G\n\x08\x45pochKey\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x0b\n\x03key\x18\x03 \x01(\x0c\x12\x11\n\tdestroyed\x18\x04 \x01(\x08\"G\n\x0f\x45xchangeRequest\x12\x11\n\tassertion\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\"D\n\x10\x45xchangeResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x1a\n\x12\x65xpires_in_seconds\x18\x02 \x01(\r2`\n\x08Resolver\x12T\n\x07Resolve\x12#.didymos.identity.v1.ResolveRequest\x1a$.didymos.identity.v1.ResolveResponse2\xd0\x02\n\x06Grants\x12W\n\x08Register\x12$.didymos.identity.v1.RegisterRequest\x1a%.didymos.identity.v1.RegisterResponse\x12Q\n\x06Revoke\x12\".didymos.identity.v1.RevokeRequest\x1a#.didymos.identity.v1.RevokeResponse\x12H\n\x03Get\x12\x1f.didymos.identity.v1.GetRequest\x1a .didymos.identity.v1.GetResponse\x12P\n\x05Watch\x12!.didymos.identity.v1.WatchRequest\x1a\".didymos.identity.v1.WatchResponse0\x01\x32^\n\tDecisions\x12Q\n\x06\x44\x65\x63ide\x12\".didymos.identity.v1.DecideRequest\x1a#.didymos.identity.v1.DecideResponse2c\n\x05Vault\x12Z\n\tEpochKeys\x12%.didymos.identity.v1.EpochKeysRequest\x1a&.didymos.identity.v1.EpochKeysResponse2a\n\x06Tokens\x12W\n\x08\x45xchange\x12$.didymos.identity.v1.ExchangeRequest\x1a%.didymos.identity.v1.ExchangeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,33 +50,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETRESPONSE']._serialized_start=560
   _globals['_GETRESPONSE']._serialized_end=645
   _globals['_WATCHREQUEST']._serialized_start=647
-  _globals['_WATCHREQUEST']._serialized_end=676
-  _globals['_WATCHRESPONSE']._serialized_start=678
-  _globals['_WATCHRESPONSE']._serialized_end=769
-  _globals['_DECIDEREQUEST']._serialized_start=771
-  _globals['_DECIDEREQUEST']._serialized_end=863
-  _globals['_DECIDERESPONSE']._serialized_start=865
-  _globals['_DECIDERESPONSE']._serialized_end=932
-  _globals['_EPOCHKEYSREQUEST']._serialized_start=934
-  _globals['_EPOCHKEYSREQUEST']._serialized_end=1003
-  _globals['_EPOCHKEYNAME']._serialized_start=1005
-  _globals['_EPOCHKEYNAME']._serialized_end=1048
-  _globals['_EPOCHKEYSRESPONSE']._serialized_start=1050
-  _globals['_EPOCHKEYSRESPONSE']._serialized_end=1114
-  _globals['_EPOCHKEY']._serialized_start=1116
-  _globals['_EPOCHKEY']._serialized_end=1187
-  _globals['_EXCHANGEREQUEST']._serialized_start=1189
-  _globals['_EXCHANGEREQUEST']._serialized_end=1260
-  _globals['_EXCHANGERESPONSE']._serialized_start=1262
-  _globals['_EXCHANGERESPONSE']._serialized_end=1330
-  _globals['_RESOLVER']._serialized_start=1332
-  _globals['_RESOLVER']._serialized_end=1428
-  _globals['_GRANTS']._serialized_start=1431
-  _globals['_GRANTS']._serialized_end=1767
-  _globals['_DECISIONS']._serialized_start=1769
-  _globals['_DECISIONS']._serialized_end=1863
-  _globals['_VAULT']._serialized_start=1865
-  _globals['_VAULT']._serialized_end=1964
-  _globals['_TOKENS']._serialized_start=1966
-  _globals['_TOKENS']._serialized_end=2063
+  _globals['_WATCHREQUEST']._serialized_end=695
+  _globals['_WATCHRESPONSE']._serialized_start=697
+  _globals['_WATCHRESPONSE']._serialized_end=788
+  _globals['_DECIDEREQUEST']._serialized_start=790
+  _globals['_DECIDEREQUEST']._serialized_end=882
+  _globals['_DECIDERESPONSE']._serialized_start=884
+  _globals['_DECIDERESPONSE']._serialized_end=951
+  _globals['_EPOCHKEYSREQUEST']._serialized_start=953
+  _globals['_EPOCHKEYSREQUEST']._serialized_end=1022
+  _globals['_EPOCHKEYNAME']._serialized_start=1024
+  _globals['_EPOCHKEYNAME']._serialized_end=1067
+  _globals['_EPOCHKEYSRESPONSE']._serialized_start=1069
+  _globals['_EPOCHKEYSRESPONSE']._serialized_end=1133
+  _globals['_EPOCHKEY']._serialized_start=1135
+  _globals['_EPOCHKEY']._serialized_end=1206
+  _globals['_EXCHANGEREQUEST']._serialized_start=1208
+  _globals['_EXCHANGEREQUEST']._serialized_end=1279
+  _globals['_EXCHANGERESPONSE']._serialized_start=1281
+  _globals['_EXCHANGERESPONSE']._serialized_end=1349
+  _globals['_RESOLVER']._serialized_start=1351
+  _globals['_RESOLVER']._serialized_end=1447
+  _globals['_GRANTS']._serialized_start=1450
+  _globals['_GRANTS']._serialized_end=1786
+  _globals['_DECISIONS']._serialized_start=1788
+  _globals['_DECISIONS']._serialized_end=1882
+  _globals['_VAULT']._serialized_start=1884
+  _globals['_VAULT']._serialized_end=1983
+  _globals['_TOKENS']._serialized_start=1985
+  _globals['_TOKENS']._serialized_end=2082
 # @@protoc_insertion_point(module_scope)

@@ -207,21 +207,25 @@ Global___GetResponse: _TypeAlias = GetResponse  # noqa: Y015
 
 @_typing.final
 class WatchRequest(_message.Message):
-    """Which twins to watch; at most 1,000."""
+    """Which twins to watch; at most 1,000. Owners and grantees watch their own."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TWINS_FIELD_NUMBER: _builtins.int
+    ENROLMENT_FIELD_NUMBER: _builtins.int
+    enrolment: _builtins.bytes
+    """of a site: the SiteEnrolment that its organisation signed; it sees all grants of these twins"""
     @_builtins.property
     def twins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
         twins: _abc.Iterable[_builtins.str] | None = ...,
+        enrolment: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["twins", b"twins"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enrolment", b"enrolment", "twins", b"twins"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -159,7 +159,7 @@ class GrantsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Changes of the grants of some twins, from now on; a site uses it to drop revoked subjects.
+        """The grants of some twins as they stand, then each change; a site uses it to drop revoked subjects.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

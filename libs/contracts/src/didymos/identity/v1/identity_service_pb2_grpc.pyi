@@ -71,7 +71,7 @@ class GrantsStub:
     Get: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.GetRequest, _identity_service_pb2.GetResponse]
     """One grant, for its owner or its grantee."""
     Watch: _grpc.UnaryStreamMultiCallable[_identity_service_pb2.WatchRequest, _identity_service_pb2.WatchResponse]
-    """Changes of the grants of some twins, from now on; a site uses it to drop revoked subjects."""
+    """The grants of some twins as they stand, then each change; a site uses it to drop revoked subjects."""
 
 @_typing.type_check_only
 class GrantsAsyncStub(GrantsStub):
@@ -85,7 +85,7 @@ class GrantsAsyncStub(GrantsStub):
     Get: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.GetRequest, _identity_service_pb2.GetResponse]  # type: ignore[assignment]
     """One grant, for its owner or its grantee."""
     Watch: _aio.UnaryStreamMultiCallable[_identity_service_pb2.WatchRequest, _identity_service_pb2.WatchResponse]  # type: ignore[assignment]
-    """Changes of the grants of some twins, from now on; a site uses it to drop revoked subjects."""
+    """The grants of some twins as they stand, then each change; a site uses it to drop revoked subjects."""
 
 class GrantsServicer(metaclass=_abc_1.ABCMeta):
     """Registers, ends and shows grants."""
@@ -120,7 +120,7 @@ class GrantsServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.WatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_identity_service_pb2.WatchResponse], _abc.AsyncIterator[_identity_service_pb2.WatchResponse]]:
-        """Changes of the grants of some twins, from now on; a site uses it to drop revoked subjects."""
+        """The grants of some twins as they stand, then each change; a site uses it to drop revoked subjects."""
 
 def add_GrantsServicer_to_server(servicer: GrantsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

@@ -1,0 +1,1 @@
+"""Between bytes or rows and values: SQL, protobuf, signed statements."""
