@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -36,5 +36,10 @@ async def a_postgres_desk(house: House, folder: Path) -> AsyncIterator[Database]
 
 
 class TestHouseOnServers(HouseContract):
-    make_house = staticmethod(a_house_on_servers)
-    make_desk = staticmethod(a_postgres_desk)
+    @staticmethod
+    def make_house(folder: Path) -> AbstractAsyncContextManager[House]:
+        return a_house_on_servers(folder)
+
+    @staticmethod
+    def make_desk(house: House, folder: Path) -> AbstractAsyncContextManager[Database]:
+        return a_postgres_desk(house, folder)

@@ -1,7 +1,7 @@
 """The embedded house, and what a restart of it finds."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -32,8 +32,13 @@ async def a_sqlite_desk(house: House, folder: Path) -> AsyncIterator[Database]:
 
 
 class TestEmbeddedHouse(HouseContract):
-    make_house = staticmethod(a_house)
-    make_desk = staticmethod(a_sqlite_desk)
+    @staticmethod
+    def make_house(folder: Path) -> AbstractAsyncContextManager[House]:
+        return a_house(folder)
+
+    @staticmethod
+    def make_desk(house: House, folder: Path) -> AbstractAsyncContextManager[Database]:
+        return a_sqlite_desk(house, folder)
 
 
 async def test_without_heartbeats_only_the_owner_is_let_in(tmp_path: Path) -> None:

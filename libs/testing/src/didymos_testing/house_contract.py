@@ -1,13 +1,14 @@
 """What a house promises every service, embedded or on servers."""
 
+# ruff: noqa: S101 - a contract is made of tests
+
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar
 
-from didymos.identity.v1.identity_events_pb2 import SubjectChanged
+from didymos.identity.v1.identity_events_pb2 import SUBJECT_STATUS_SUSPENDED, SubjectChanged
 from didymos_contracts.topics import IDENTITY
 from didymos_did import (
     AccessRequest,
@@ -72,12 +73,16 @@ def may_read(house: House, actor: Did = READER.did) -> Reason:
 class HouseContract:
     """A binding gives `make_house`, which opens a new house, and `make_desk`: a database with the tables of the kit."""
 
-    make_house: ClassVar[Callable[[Path], AbstractAsyncContextManager[House]]]
-    make_desk: ClassVar[Callable[[House, Path], AbstractAsyncContextManager[Database]]]
+    @staticmethod
+    def make_house(folder: Path) -> AbstractAsyncContextManager[House]:
+        raise NotImplementedError
+
+    @staticmethod
+    def make_desk(house: House, folder: Path) -> AbstractAsyncContextManager[Database]:
+        raise NotImplementedError
 
     async def test_a_caller_is_known_by_a_token_that_was_exchanged(self, tmp_path: Path) -> None:
-        make_house = type(self).make_house
-        async with make_house(tmp_path) as house, served(house, whoami()) as world:
+        async with self.make_house(tmp_path) as house, served(house, whoami()) as world:
             async with world.rest(READER, "steward", RESEARCH) as client:
                 for _ in SAFE_METHODS:
                     assert (await client.get("/v1/me")).json() == {"did": READER.did, "purpose": RESEARCH}
@@ -85,8 +90,7 @@ class HouseContract:
                 assert (await nobody.get("/v1/me")).status_code == 401
 
     async def test_a_grant_opens_what_its_token_waited_for_and_its_end_closes_it(self, tmp_path: Path) -> None:
-        make_house = type(self).make_house
-        async with make_house(tmp_path) as house, served(house, whoami()) as world:
+        async with self.make_house(tmp_path) as house, served(house, whoami()) as world:
             assert may_read(house) is Reason.TWIN_UNKNOWN
             await house.wait(await world.identity.register(THE_TWIN, OWNER.did), SECONDS)
             async with house.consent.changes(THE_TWIN) as changes:
@@ -103,7 +107,7 @@ class HouseContract:
 
     async def test_a_use_case_answers_with_a_place_that_a_tail_can_wait_for(self, tmp_path: Path) -> None:
         async def use_case(tx: Transaction) -> None:
-            tx.publish_event(SubjectChanged(did=READER.did, status="SUBJECT_STATUS_SUSPENDED", revision=1), "subject")
+            tx.publish_event(SubjectChanged(did=READER.did, status=SUBJECT_STATUS_SUSPENDED, revision=1), "subject")
 
         async with a_dispatcher(self, tmp_path) as (house, dispatch):
             done = await dispatch(use_case)
@@ -131,8 +135,7 @@ class HouseContract:
         script = Script(
             "redis.call('SET', KEYS[1], ARGV[1]) redis.call('PUBLISH', ARGV[2], 'r') return redis.call('GET', KEYS[1])"
         )
-        make_house = type(self).make_house
-        async with make_house(tmp_path) as house, house.hot.listen([f"at:{tmp_path.name}"]) as listener:
+        async with self.make_house(tmp_path) as house, house.hot.listen([f"at:{tmp_path.name}"]) as listener:
             assert await house.hot.run(script, ["{a}:b"], [b"v", f"at:{tmp_path.name}"]) == b"v"
             assert await listener.next(SECONDS) == (f"at:{tmp_path.name}", b"r")
 
@@ -143,8 +146,7 @@ def _itself(tx: Transaction) -> Transaction:
 
 @asynccontextmanager
 async def a_dispatcher(contract: HouseContract, folder: Path) -> AsyncIterator[tuple[House, Dispatcher[Transaction]]]:
-    make_house, make_desk = type(contract).make_house, type(contract).make_desk
-    async with make_house(folder) as house, make_desk(house, folder) as database:
+    async with contract.make_house(folder) as house, contract.make_desk(house, folder) as database:
         relay, stopping = Relay(database, house.event_log, house.clock, house.metrics), Stopping()
         running = asyncio.create_task(relay.run(stopping))
         try:

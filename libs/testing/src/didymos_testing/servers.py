@@ -1,3 +1,4 @@
+# ruff: noqa: ASYNC110 - a broker tells nobody when it is done
 """Real servers, emptied for one test: topics of the catalogue, schemas of the services, the hot store."""
 
 import asyncio
