@@ -81,22 +81,22 @@ async def running_house(
 
 
 def up(folder: Path, listen: Listen, *, servers: bool) -> int:
-    """Run until a signal; the exit code."""
+    """Run until a signal; the exit code. Raises the problem of a setting."""
+    settings = load(HouseSettings, beside=[room.settings for room in rooms()])
+    settings.observe("didymos")
 
     @asynccontextmanager
     async def opening(metrics: Metrics) -> AsyncIterator[Program]:
-        async with _house(folder, listen, metrics, servers=servers) as house, program(house) as made:
+        opened = House.servers(settings, "didymos", metrics) if servers else _embedded(folder, listen, metrics)
+        async with opened as house, program(house) as made:
             yield made
 
     return main(opening, listen, Drain() if servers else EMBEDDED_DRAIN)
 
 
-def _house(folder: Path, listen: Listen, metrics: Metrics, *, servers: bool) -> AbstractAsyncContextManager[House]:
-    rpc = f"{listen.host}:{listen.grpc}"
-    if not servers:
-        return House.embedded(folder, Where(f"http://{listen.host}:{listen.rest}", rpc), metrics=metrics)
-    settings = load(HouseSettings, beside=[room.settings for room in rooms()])
-    return House.servers(settings, "didymos", metrics)
+def _embedded(folder: Path, listen: Listen, metrics: Metrics) -> AbstractAsyncContextManager[House]:
+    where = Where(f"http://{listen.host}:{listen.rest}", f"{listen.host}:{listen.grpc}")
+    return House.embedded(folder, where, metrics=metrics)
 
 
 def _port(address: str) -> int:

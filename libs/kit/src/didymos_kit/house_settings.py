@@ -6,8 +6,10 @@ from typing import Final
 from didymos_contracts.errors.platform import PLATFORM_INVALID_SETTING
 from pydantic import Field, SecretStr
 
+from didymos_kit import log
 from didymos_kit.keyring import ROOT_BYTES, KeyRing
 from didymos_kit.settings import Settings
+from didymos_kit.telemetry import tracing
 
 _NAME: Final = "DIDYMOS_SECRET"
 
@@ -30,7 +32,16 @@ class HouseSettings(Settings):
     peers: dict[str, str] = Field(
         default_factory=dict
     )  # service to host:port, as JSON; others are at host and grpc_port
+    trace_ratio: float = 0.01  # of the traces that begin here; a caller's own flag decides its own
+    otlp_endpoint: str = ""  # where spans go; empty: nowhere
+    log_level: str = "INFO"
     migrate: bool = True  # bring the schema to head at the start; off where a job does it
+
+    def observe(self, process: str) -> None:
+        """Set up logs and traces of this process."""
+        log.configure(level=self.log_level)
+        exporter = tracing.otlp_exporter(self.otlp_endpoint) if self.otlp_endpoint else None
+        tracing.configure(process, sample_ratio=self.trace_ratio, exporter=exporter)
 
     def keyring(self) -> KeyRing:
         """Raises PLATFORM_INVALID_SETTING."""

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from didymos_contracts.errors import Problem
 
-from didymos_kit import log
 from didymos_kit.errors import exit_code
 from didymos_kit.house import House
 from didymos_kit.house_settings import HouseSettings
@@ -24,13 +23,13 @@ def main(
     name: str, settings_class: type[S], bootstrap: Callable[[S, House], AbstractAsyncContextManager[Service]]
 ) -> int:
     """What `__main__` returns to the system."""
-    log.configure()
     try:
         shared = load(HouseSettings, beside=[settings_class])
         settings = load(settings_class, beside=[HouseSettings])
     except Problem as problem:
         sys.stderr.write(f"{problem}\n")
         return exit_code(problem)
+    shared.observe(name)
 
     @asynccontextmanager
     async def opening(metrics: Metrics) -> AsyncIterator[Program]:
