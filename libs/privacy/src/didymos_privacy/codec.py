@@ -57,9 +57,12 @@ def _plain(value: object) -> Any:  # noqa: ANN401 - what JSON can say
 
 def _read(raw: bytes, known: Mapping[str, type]) -> Any:  # noqa: ANN401 - one of the known classes
     try:
-        return _value(json.loads(raw), known)
+        found = _value(json.loads(raw), known)
     except (ValueError, TypeError, KeyError) as error:
         raise PrivacyError("privacy.state_malformed", "not a state that was kept here") from error
+    if not is_dataclass(found):
+        raise PrivacyError("privacy.state_malformed", "not a state that was kept here")
+    return found
 
 
 def _value(said: Any, known: Mapping[str, type]) -> Any:  # noqa: ANN401 - what `_plain` wrote

@@ -163,7 +163,7 @@ def stage(state: State) -> str:
 def step(state: State, event: From | TimeIsUp) -> State:
     """The state after `event`. A stage ends when all have answered, or by its deadline.
 
-    Repeats change nothing. Raises PrivacyError for what a site may not say (`privacy.advert_invalid`, `key_weak`,
+    Repeats and late messages change nothing. Raises PrivacyError for what a site may not say (`privacy.advert_invalid`, `key_weak`,
     `list_inconsistent`, `second_vector_refused`, `second_list_refused`, `step_out_of_order`, `vector_mismatched`):
     the state stays, and the site counts as silent.
     """
@@ -188,6 +188,8 @@ def step(state: State, event: From | TimeIsUp) -> State:
         if earlier == event.message:
             return state
         raise PrivacyError(_second(event.message), "this site said something else before")
+    if _is_late(state, event.message):
+        return state
     if place not in waiting(state):
         raise PrivacyError("privacy.step_out_of_order", f"{stage(state)} does not wait for this site")
     _check(state, place, event.message)
@@ -289,6 +291,12 @@ def _everything(state: Open) -> list[tuple[tuple[int, type], SiteMessage]]:
     for name in ("agreed", "shared", "masked", "confirmed"):
         kept.extend(getattr(state, name, ()))
     return [((place, type(message)), message) for place, message in kept]
+
+
+def _is_late(state: Open, message: SiteMessage) -> bool:
+    """Whether its stage is over: it changes nothing any more. A late vector is dropped, never added."""
+    stages = [Agree, Boxes, Masked, Confirm, Answers]
+    return stages.index(type(message)) < [Agreeing, Sharing, Masking, Confirming, Unmasking].index(type(state))
 
 
 def _second(message: SiteMessage) -> str:
