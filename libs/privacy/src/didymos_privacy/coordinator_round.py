@@ -163,9 +163,9 @@ def stage(state: State) -> str:
 def step(state: State, event: From | TimeIsUp) -> State:
     """The state after `event`. A stage ends when all have answered, or by its deadline.
 
-    Repeats and late messages change nothing. Raises PrivacyError for what a site may not say (`privacy.advert_invalid`, `key_weak`,
-    `list_inconsistent`, `second_vector_refused`, `second_list_refused`, `step_out_of_order`, `vector_mismatched`):
-    the state stays, and the site counts as silent.
+    Repeats and late messages change nothing. Raises PrivacyError for what a site may not say (`privacy.` with
+    `advert_invalid`, `key_weak`, `list_inconsistent`, `second_vector_refused`, `second_list_refused`,
+    `step_out_of_order`): the state stays, and the site counts as silent.
     """
     if isinstance(state, Done | Aborted):
         return state

@@ -946,16 +946,22 @@ class Personalise(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VALIDATION_GRADIENT_FIELD_NUMBER: _builtins.int
+    RECIPIENT_FIELD_NUMBER: _builtins.int
     validation_gradient: _builtins.bytes
     """digest of an object, d float32: at the last parameters; empty when nothing is scored"""
+    recipient: _builtins.bytes
+    """Public key of the service that will serve the models (HPKE MLKEM768-X25519: ML-KEM-768, then X25519; 1,216 bytes).
+    Sites seal accepted parameters of subjects placed on the platform to it. Empty: parameters stay at their sites.
+    """
     def __init__(
         self,
         *,
         validation_gradient: _builtins.bytes = ...,
+        recipient: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["validation_gradient", b"validation_gradient"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["recipient", b"recipient", "validation_gradient", b"validation_gradient"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
