@@ -17,7 +17,10 @@ from didymos_twin_state.application.ports import (
     ParcelRow,
     Refused,
     SealedBlob,
+    StoredParcel,
+    TwinRow,
 )
+from didymos_twin_state.domain.twin import Lifecycle
 
 
 class Died(Exception):  # noqa: N818 - what a kill is to a test
@@ -67,17 +70,19 @@ class MemoryHot:
         self.at[commit.part], self.said[commit.part] = commit.reached, commit.announced
         self.mortality.step()
 
+    async def fill(self, part: int, epoch: int, blobs: Mapping[str, bytes]) -> None:
+        if self.epochs.get(part, 0) != epoch:
+            raise Fenced
+        self.blobs.update({(part, twin): blob for twin, blob in blobs.items()})
+
     async def wipe(self, part: int, epoch: int) -> None:
         if self.epochs.get(part, 0) != epoch:
             raise Fenced
         self.at.pop(part, None)
         self.blobs = {key: blob for key, blob in self.blobs.items() if key[0] != part}
 
-    async def blob(self, part: int, twin: str) -> bytes | None:
-        return self.blobs.get((part, twin))
-
-    async def marks(self, part: int) -> Marks | None:
-        return self.at.get(part)
+    async def look(self, part: int, twin: str) -> tuple[Marks | None, bytes | None]:
+        return self.at.get(part), self.blobs.get((part, twin))
 
     async def result(self, part: int, command: bytes) -> bytes | None:
         return self.results.get((part, command))
@@ -105,6 +110,7 @@ class MemoryHistory:
     at: dict[int, Marks] = field(default_factory=dict)
     blobs: dict[tuple[int, str], SealedBlob] = field(default_factory=dict)
     rows: list[ParcelRow] = field(default_factory=list)
+    twins: dict[str, TwinRow] = field(default_factory=dict)
 
     async def claim(self, part: int, owner: str) -> Checkpoint:
         self.owners[part] = owner
@@ -119,6 +125,9 @@ class MemoryHistory:
             raise Moved
         self.rows.extend(rows.parcels)
         self.blobs.update({(part, twin): blob for twin, blob in rows.blobs.items()})
+        self.twins.update(rows.twins)
+        erased = {twin for twin, row in rows.twins.items() if row.lifecycle == Lifecycle.ERASED}
+        self.rows = [row for row in self.rows if row.parcel.twin not in erased]
         self.at[part] = reached
         self.mortality.step()
 
@@ -129,10 +138,22 @@ class MemoryHistory:
         found = (row for row in self.rows if row.parcel.twin == twin and row.parcel.digest == digest)
         return next((row.parcel.offset for row in found if row.t_min_us == t_min_us), None)
 
-    async def parcels(self, twin: str, from_us: int, to_us: int) -> AsyncIterator[SealedBlob]:
-        for row in self.rows:
+    async def parcels(self, twin: str, from_us: int, to_us: int) -> AsyncIterator[StoredParcel]:
+        for row in sorted(self.rows, key=lambda each: each.t_min_us):
             if row.parcel.twin == twin and row.t_min_us < to_us and row.t_max_us >= from_us:
-                yield SealedBlob(row.key_epoch, row.salt, row.sealed)
+                parcel, blob = row.parcel, SealedBlob(row.key_epoch, row.salt, row.sealed)
+                yield StoredParcel(
+                    twin, parcel.device, parcel.stream, parcel.number, parcel.digest, parcel.offset, blob
+                )
+
+    async def marks(self, part: int) -> Marks:
+        return self.at.get(part, Marks())
+
+    async def incoming(self, twin: str) -> Sequence[tuple[str, str]]:
+        found = (row for row in self.twins.values())
+        return [
+            (row.twin, edge.name) for row in found for edge in row.relations if edge.accepted and edge.target == twin
+        ]
 
 
 @dataclass(slots=True)

@@ -17,7 +17,13 @@ TWINS = tuple(f"did:key:t{n}" for n in range(4))
 def a_record(offset: int, twin: str, number: int, digest: bytes | None = None, at: int | None = None) -> ReadingRecord:
     times = np.arange(3, dtype=np.int64) + (at if at is not None else number * 3)
     column = Column(
-        "glucose/level", "mg/dL", times, times.astype(float), np.full(3, 90, np.uint8), np.zeros(3, np.uint8), 0
+        "glucose/level",
+        "mg/dL",
+        times,
+        times.astype(float),
+        np.full(3, 90, np.uint8),
+        np.zeros(3, np.uint8),
+        np.arange(3),
     )
     parcel = OpenParcel(twin, f"{twin}-device", 1, number, digest or number.to_bytes(32, "big"), (column,), offset)
     return ReadingRecord(offset, (ParcelRow(parcel, 0, 1, b"s", b"sealed", int(times[0]), int(times[-1])),))

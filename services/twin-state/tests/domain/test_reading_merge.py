@@ -12,7 +12,7 @@ def a_column(times: list[int], values: list[float], **changes: object) -> Column
     said = {
         "property": "glucose/level", "unit": "mg/dL", "times_us": np.array(times, np.int64),
         "values": np.array(values), "quality": np.full(len(times), 90, np.uint8),
-        "flags": np.zeros(len(times), np.uint8), "first_index": 0,
+        "flags": np.zeros(len(times), np.uint8), "indices": np.arange(len(times)),
     }  # fmt: skip
     return Column(**{**said, **changes})  # type: ignore[arg-type]
 

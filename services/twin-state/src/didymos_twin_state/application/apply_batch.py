@@ -35,6 +35,7 @@ from didymos_twin_state.domain.twin import Lifecycle, TwinState, pack, unpack
 BLOB_PATH: Final = "*"  # a blob spans all paths of a twin
 DIRTY_TWINS: Final = 700  # Lua cannot unpack many thousand arguments: a flush is one call, never split
 MEMORY_TWINS: Final = 20_000
+NOWHERE: Final = Marks()
 News: TypeAlias = Change | Held | Refused | Lived
 
 
@@ -49,10 +50,10 @@ class ReadingRecord:
 
 @dataclass(frozen=True, slots=True)
 class WriteRecord:
-    """One record of didymos.twin.write.v1."""
+    """One record of didymos.twin.write.v1; without a command if it cannot be read: its offset moves on."""
 
     offset: int
-    command: Command
+    command: Command | None
 
 
 @dataclass(slots=True)
@@ -87,8 +88,12 @@ class Partition:
     def reached(self) -> Marks:
         return self._reached
 
-    async def claim(self, owner: str) -> Marks:
-        """Take the partition and say where to start reading both inputs. Raises Fenced."""
+    async def claim(self, owner: str, ends: Marks = NOWHERE) -> Marks:
+        """Take the partition and say where to start reading both inputs. Raises Fenced.
+
+        `ends`: where the inputs end now. If the hot store was wiped, nothing is shown before they are reached: readers
+        may have seen it already.
+        """
         checkpoint = await self._history.claim(self._part, owner)
         control = await self._hot.claim(self._part, checkpoint.epoch)
         if control.marks is None or not control.marks.reached(checkpoint.marks):
@@ -97,7 +102,7 @@ class Partition:
         self._epoch = checkpoint.epoch
         self._reached = self._durable = checkpoint.marks
         self._hot_marks = control.marks
-        self._replay_to = control.marks or checkpoint.marks
+        self._replay_to = control.marks or ends
         self._announced = control.announced
         return checkpoint.marks
 
@@ -118,7 +123,8 @@ class Partition:
         for record in records:
             if record.offset < self._reached.writes:
                 continue
-            await self._command(record)
+            if record.command is not None:
+                await self._command(record.offset, record.command)
             self._reached = replace(self._reached, writes=record.offset + 1)
             if len(self._fresh) >= DIRTY_TWINS:
                 await self.flush()
@@ -129,6 +135,9 @@ class Partition:
             return
         if self._hot_marks is None or self._hot_marks != self._reached or self._fresh:
             blobs = {twin: pack(self._twins[twin]) for twin in self._fresh}
+            while len(blobs) > DIRTY_TWINS:  # after a long replay; nobody loads state from there, so it may be split
+                first = {twin: blobs.pop(twin) for twin in list(blobs)[:DIRTY_TWINS]}
+                await self._hot.fill(self._part, self._epoch, first)
             results = {command: outcome.name.encode() for command, outcome in self._results.items()}
             await self._hot.commit(
                 HotCommit(self._part, self._epoch, self._hot_marks, self._reached, self._announced, blobs, results)
@@ -152,7 +161,7 @@ class Partition:
             if blob is not None:
                 self._dirty.blobs[twin] = blob
             self._dirty.twins[twin] = TwinRow(
-                twin, self._part, state.owner, state.profile, state.lifecycle, state.revision
+                twin, self._part, state.owner, state.profile, state.lifecycle, state.revision, state.relations
             )
         await self._history.checkpoint(self._part, self._epoch, self._durable, self._reached, self._dirty)
         self._durable = self._reached
@@ -190,6 +199,7 @@ class Partition:
             return
         if admission is Admission.CONFLICT:
             self.counts.held += parcel.count
+            self._dirty.held.append(row)
             self._say(Held(self._part, parcel.offset, parcel, "batch.number_conflict"), self._announced.readings)
             return
         self.counts.applied += parcel.count
@@ -197,33 +207,41 @@ class Partition:
         self._dirty.parcels.append(row)
         self._unsaved.add((parcel.twin, parcel.digest))
         change = Change(parcel.twin, after.owner, after.revision, "readings", self._part, parcel.offset, cells, after)
-        self._say(change, self._announced.readings)
+        self._say(self._joined(change), self._announced.readings)
 
-    async def _command(self, record: WriteRecord) -> None:
-        command = record.command
+    async def _command(self, offset: int, command: Command) -> None:
         twin = await self._twin(command.twin)
         after, outcome = apply_command(twin, command)
         if outcome is not Outcome.REPEATED:
             self._results[command.id] = outcome
         if outcome is Outcome.APPLIED:
             self._keep(command.twin, after)
-            change = Change(
-                command.twin, after.owner, after.revision, "writes", self._part, record.offset, {}, after, command
-            )
+            change = Change(command.twin, after.owner, after.revision, "writes", self._part, offset, {}, after, command)
             self._say(change, self._announced.writes)
             if isinstance(command.body, Create | SetLifecycle):
                 lived = Lived(
-                    self._part, record.offset, command.twin, after.owner, after.profile, Lifecycle(after.lifecycle),
+                    self._part, offset, command.twin, after.owner, after.profile, Lifecycle(after.lifecycle),
                     after.revision, command.at_us,
                 )  # fmt: skip
                 self._say(lived, self._announced.writes)
         elif command.proposal and outcome is not Outcome.REPEATED:
-            self._say(Refused(self._part, record.offset, command, outcome), self._announced.writes)
+            self._say(Refused(self._part, offset, command, outcome), self._announced.writes)
 
     def _keep(self, twin: str, state: TwinState) -> None:
         self._twins[twin] = state
         self._fresh.add(twin)
         self._changed.add(twin)
+
+    def _joined(self, change: Change) -> Change:
+        """One change per record and twin: with what another parcel of this record changed before."""
+        for at in range(len(self._pending) - 1, -1, -1):
+            said = self._pending[at]
+            if not isinstance(said, Change) or (said.source, said.offset) != (change.source, change.offset):
+                break
+            if said.twin == change.twin:
+                del self._pending[at]
+                return replace(change, cells={**said.cells, **change.cells})
+        return change
 
     def _say(self, news: News, announced: int) -> None:
         if news.offset >= announced:

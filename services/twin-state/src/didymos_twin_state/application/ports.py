@@ -6,7 +6,7 @@ from typing import Protocol
 
 from didymos_twin_state.domain.command import Command, Outcome
 from didymos_twin_state.domain.reading import OpenParcel
-from didymos_twin_state.domain.twin import Cell, Lifecycle, TwinState
+from didymos_twin_state.domain.twin import Cell, Lifecycle, Relation, TwinState
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,14 @@ class HotTwins(Protocol):
     async def commit(self, commit: HotCommit) -> None:
         """Raises Fenced; raises Moved when the marks are not `expected`."""
 
+    async def fill(self, part: int, epoch: int, blobs: Mapping[str, bytes]) -> None:
+        """Blobs alone, ahead of the commit that tells of them. Raises Fenced."""
+
     async def wipe(self, part: int, epoch: int) -> None:
         """Forget the blobs and marks of a partition whose store fell back. Raises Fenced."""
 
-    async def blob(self, part: int, twin: str) -> bytes | None: ...
-
-    async def marks(self, part: int) -> Marks | None: ...
+    async def look(self, part: int, twin: str) -> tuple[Marks | None, bytes | None]:
+        """The marks of a partition and the blob of a twin, at one moment. No marks: the partition is recovering."""
 
     async def result(self, part: int, command: bytes) -> bytes | None: ...
 
@@ -108,7 +110,20 @@ class TwinRow:
     profile: str
     lifecycle: int
     revision: int
-    span_us: int = 0
+    relations: tuple[Relation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredParcel:
+    """A parcel out of history: whose it is and where it came from, in clear; its body sealed."""
+
+    twin: str
+    device: str
+    stream: int
+    number: int
+    digest: bytes
+    offset: int
+    blob: SealedBlob
 
 
 class TwinHistory(Protocol):
@@ -123,7 +138,14 @@ class TwinHistory(Protocol):
     async def holds(self, twin: str, digest: bytes, t_min_us: int) -> int | None:
         """Log offset of the stored parcel with this digest, if there is one."""
 
-    def parcels(self, twin: str, from_us: int, to_us: int) -> AsyncIterator[SealedBlob]: ...
+    def parcels(self, twin: str, from_us: int, to_us: int) -> AsyncIterator[StoredParcel]:
+        """Stored parcels that may hold readings in the half-open span, in order of their earliest reading."""
+
+    async def marks(self, part: int) -> Marks:
+        """What is durable of a partition."""
+
+    async def incoming(self, twin: str) -> Sequence[tuple[str, str]]:
+        """(source, name) of the accepted relations that end in `twin`."""
 
 
 @dataclass(slots=True)
@@ -131,6 +153,7 @@ class Dirty:
     """What waits for the next checkpoint."""
 
     parcels: list[ParcelRow] = field(default_factory=list)
+    held: list[ParcelRow] = field(default_factory=list)
     blobs: dict[str, SealedBlob] = field(default_factory=dict)
     twins: dict[str, TwinRow] = field(default_factory=dict)
 

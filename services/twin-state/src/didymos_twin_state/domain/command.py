@@ -78,9 +78,11 @@ class Outcome(Enum):
     UNKNOWN = "platform.not_found"
     LIFECYCLE = "twin.lifecycle_refused"
     TOO_MANY = "twin.too_many_relations"
+    TOO_MANY_DESIRED = "twin.too_many_desired"
 
 
 MOVES: Mapping[int, frozenset[Lifecycle]] = {
+    0: frozenset({Lifecycle.ERASED}),
     Lifecycle.DRAFT: frozenset({Lifecycle.ACTIVE, Lifecycle.RETIRED, Lifecycle.ERASED}),
     Lifecycle.ACTIVE: frozenset({Lifecycle.SUSPENDED, Lifecycle.RETIRED, Lifecycle.ERASED}),
     Lifecycle.SUSPENDED: frozenset({Lifecycle.ACTIVE, Lifecycle.RETIRED, Lifecycle.ERASED}),
@@ -88,6 +90,7 @@ MOVES: Mapping[int, frozenset[Lifecycle]] = {
     Lifecycle.ERASED: frozenset(),
 }
 MOST_RELATIONS = 1000
+MOST_DESIRED = 64
 
 
 def apply_command(twin: TwinState, command: Command) -> tuple[TwinState, Outcome]:
@@ -97,8 +100,8 @@ def apply_command(twin: TwinState, command: Command) -> tuple[TwinState, Outcome
     if isinstance(command.body, Create):
         if twin.lifecycle:
             return twin, Outcome.EXISTS
-    elif not twin.exists:
-        return twin, Outcome.UNKNOWN
+    elif not twin.exists and not (twin.lifecycle == 0 and command.body == SetLifecycle(Lifecycle.ERASED)):
+        return twin, Outcome.UNKNOWN  # what nobody created can still be erased: readings may have come
     if command.expected is not None and command.expected != twin.revision:
         return twin, Outcome.REVISION_CONFLICT
     changed = _changed(twin, command)
@@ -114,12 +117,15 @@ def _changed(twin: TwinState, command: Command) -> TwinState | Outcome:
         case Create(owner, profile):
             return with_changes(twin, lifecycle=int(Lifecycle.ACTIVE), owner=owner, profile=profile)
         case PatchDesired(entries):
-            return with_changes(twin, desired=_patched(twin.desired, entries, command))
+            desired = _patched(twin.desired, entries, command)
+            return Outcome.TOO_MANY_DESIRED if len(desired) > MOST_DESIRED else with_changes(twin, desired=desired)
         case PutRelation(relation):
             kept = tuple(r for r in twin.relations if (r.name, r.target) != (relation.name, relation.target))
             if len(kept) >= MOST_RELATIONS:
                 return Outcome.TOO_MANY
-            return with_changes(twin, relations=(*kept, relation))
+            known = any(r.accepted for r in twin.relations if (r.name, r.target) == (relation.name, relation.target))
+            added = Relation(relation.name, relation.target, accepted=relation.accepted or known)
+            return with_changes(twin, relations=(*kept, added))
         case DeleteRelation(name, target):
             kept = tuple(r for r in twin.relations if (r.name, r.target) != (name, target))
             return with_changes(twin, relations=kept)
@@ -128,7 +134,14 @@ def _changed(twin: TwinState, command: Command) -> TwinState | Outcome:
         case SetLifecycle(lifecycle):
             if lifecycle not in MOVES[twin.lifecycle]:
                 return Outcome.LIFECYCLE
+            if lifecycle is Lifecycle.ERASED:
+                return _erased(twin)
             return with_changes(twin, lifecycle=int(lifecycle))
+
+
+def _erased(twin: TwinState) -> TwinState:
+    """What may stay of an erased twin: its counters and windows, so that nothing of it is applied again as new."""
+    return with_changes(twin, lifecycle=int(Lifecycle.ERASED), cells={}, desired={}, relations=(), models={})
 
 
 def _patched(

@@ -15,9 +15,9 @@ SCALAR_LOOP: Final = 32  # below it a Python loop beats numpy's fixed cost
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """n readings of one property: times int64 us, values as (n,) or a list, quality and flags uint8.
+    """n readings of one property: times int64 us, values as (n,), (n, 3) or a list, quality and flags uint8.
 
-    `retracts`: the readings take back what this device said at these times.
+    `indices`: of the readings in their batch, rising. `retracts`: they take back what this device said at these times.
     """
 
     property: str
@@ -26,7 +26,7 @@ class Column:
     values: NDArray[np.float64] | Sequence[Scalar]
     quality: NDArray[np.uint8]
     flags: NDArray[np.uint8]
-    first_index: int
+    indices: NDArray[np.int64]
     retracts: bool = False
 
 
@@ -64,7 +64,7 @@ def merged(cells: Mapping[str, Cell], parcel: OpenParcel) -> dict[str, Cell]:
         at = newest(column)
         value = None if column.retracts else _scalar(column.values[at])
         cell = Cell(
-            value, int(column.times_us[at]), parcel.device, parcel.stream, parcel.number, column.first_index + at,
+            value, int(column.times_us[at]), parcel.device, parcel.stream, parcel.number, int(column.indices[at]),
             int(column.quality[at]), int(column.flags[at]), column.unit,
         )  # fmt: skip
         held = won.get(column.property) or cells.get(column.property)

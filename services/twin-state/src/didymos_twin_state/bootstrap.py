@@ -1,0 +1,144 @@
+"""Wires twin-state for its role. The only place that builds adapters."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from didymos_did import Facts, GrantId, TwinId, Usage
+from didymos_kit.database.engine import Database
+from didymos_kit.eventlog import Writer
+from didymos_kit.house import House
+from didymos_kit.http.paging import Cursors
+from didymos_kit.service import Loop, Service, Servicer
+from fastapi import APIRouter
+
+from didymos_twin_state.adapters.announcer import LogAnnouncements
+from didymos_twin_state.adapters.changes import ChangeFeed
+from didymos_twin_state.adapters.evidence import ParcelProver
+from didymos_twin_state.adapters.history import SqlHistory
+from didymos_twin_state.adapters.hot import HotStore
+from didymos_twin_state.adapters.readings import open_stored
+from didymos_twin_state.adapters.seals import VaultSeals, vault_of
+from didymos_twin_state.adapters.uses import GrantUses
+from didymos_twin_state.adapters.write_log import TopicWrites
+from didymos_twin_state.application.apply_batch import Partition
+from didymos_twin_state.application.permits import Permits
+from didymos_twin_state.application.ports import StoredParcel
+from didymos_twin_state.application.read_history import Past
+from didymos_twin_state.application.read_twin import Twins
+from didymos_twin_state.application.write_twin import Pen
+from didymos_twin_state.domain.reading import OpenParcel
+from didymos_twin_state.entrypoints import rest, rest_history, rest_live
+from didymos_twin_state.entrypoints.commands import Requests
+from didymos_twin_state.entrypoints.consumer import Worker, WorkerPorts
+from didymos_twin_state.entrypoints.gate import Gate
+from didymos_twin_state.entrypoints.live import LiveTwins
+from didymos_twin_state.entrypoints.waiting import Arrivals
+from didymos_twin_state.settings import TwinStateSettings
+
+NAME: Final = "twin-state"
+
+
+@dataclass(frozen=True, slots=True)
+class _HouseConsents:
+    """`Consents` from the tails of the house."""
+
+    house: House
+
+    def facts(self, twin: TwinId, usage: Mapping[GrantId, Usage]) -> Facts:
+        return self.house.facts(twin, usage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What all roles share."""
+
+    house: House
+    database: Database
+    hot: HotStore
+    history: SqlHistory
+    seals: VaultSeals
+    twins: Twins
+    past: Past
+    permits: Permits
+    uses: GrantUses
+    writer: Writer
+    source: str
+
+    @property
+    def arrivals(self) -> Arrivals:
+        return Arrivals(self.house.wait, self.twins, self.past, self.house.clock)
+
+    @property
+    def writes(self) -> TopicWrites:
+        return TopicWrites(self.writer, self.house.clock, self.source)
+
+
+@asynccontextmanager
+async def bootstrap(settings: TwinStateSettings, house: House) -> AsyncIterator[Service]:
+    """The service in its role, ready to run."""
+    role, name = settings.role, settings.member or uuid4().hex[:12]
+    async with AsyncExitStack() as stack:
+        made = await _made(stack, house)
+        routers: list[APIRouter] = []
+        servicers: list[Servicer] = []
+        loops: list[Loop] = []
+        if role in ("all", "worker"):
+            loops += [_worker(made, name).run, _gate(made).run]
+        if role in ("all", "api", "live", "forecaster"):
+            loops.append(made.uses.run)
+        if role in ("all", "api"):
+            routers += _api(made)
+        if role in ("all", "live"):
+            feed = ChangeFeed(house.event_log, made.seals, name)
+            streams = LiveTwins(feed, made.twins, made.permits, house.consent.changes, house.metrics)
+            loops.append(feed.run)
+            routers.append(rest_live.routes(streams, made.arrivals))
+        yield Service(NAME, tuple(routers), tuple(servicers), tuple(loops), (made.database.check,))
+
+
+async def _made(stack: AsyncExitStack, house: House) -> _Made:
+    database = await stack.enter_async_context(house.database(NAME))
+    vault = await stack.enter_async_context(house.rpc("identity", NAME))
+    writer = await stack.enter_async_context(house.event_log.writer(NAME))
+    seals = VaultSeals(vault_of(vault), house.clock, house.identity.destroyed)
+    hot, history = HotStore(house.hot), SqlHistory(database)
+    uses = GrantUses(database, house.clock, house.consent.grants)
+    await uses.load()
+
+    async def opened(stored: StoredParcel) -> OpenParcel | None:
+        return await open_stored(stored, seals)
+
+    return _Made(
+        house, database, hot, history, seals, Twins(hot, history, seals), Past(history, opened),
+        Permits(_HouseConsents(house), uses, house.clock), uses, writer, f"didymos://{house.org}/{NAME}",
+    )  # fmt: skip
+
+
+def _worker(made: _Made, name: str) -> Worker:
+    news = LogAnnouncements(made.writer, made.seals, made.house.clock, made.source)
+
+    def partition(number: int) -> Partition:
+        return Partition(number, made.hot, made.history, made.seals, news)
+
+    house = made.house
+    ports = WorkerPorts(house.event_log, partition, made.seals, made.seals.warm, house.clock, house.metrics)
+    return Worker(ports, name)
+
+
+def _gate(made: _Made) -> Gate:
+    house = made.house
+    return Gate(house.event_log, made.database, made.writes, made.twins, house.facts, house.clock, made.source)
+
+
+def _api(made: _Made) -> list[APIRouter]:
+    house = made.house
+    pen = Pen(made.writes, made.hot, made.twins)
+    requests = Requests(house.clock, house.ids)
+    twins = rest.TwinRoutes(made.permits, pen, made.arrivals, requests)
+    cursors = Cursors(house.keys.secret("twin-state/cursors"), "history")
+    prover = ParcelProver(made.history, made.seals)
+    past = rest_history.HistoryRoutes(made.permits, made.past, made.arrivals, cursors, prover)
+    return [rest.routes(twins), rest_history.routes(past)]

@@ -1,0 +1,15 @@
+"""Settings of twin-state."""
+
+from typing import Literal
+
+from didymos_kit.settings import Settings
+
+
+class TwinStateSettings(Settings, section="twin-state"):
+    """`role`: which part of the service this process is; `all` in one process.
+
+    `api` answers reads and writes, `worker` applies and gates, `live` streams, `forecaster` keeps models and forecasts.
+    """
+
+    role: Literal["all", "api", "worker", "live", "forecaster"] = "all"
+    member: str = ""  # a stable name of this process; empty: one is made
