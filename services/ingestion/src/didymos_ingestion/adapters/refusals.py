@@ -25,8 +25,8 @@ class SqlRefusals:
             return
         rows = [
             {
-                "part": each.partition, "off": each.offset, "idx": each.index, "readings": each.count, "twin": each.twin,
-                "device": each.device, "batch": each.batch, "code": each.code, "detail": each.detail,
+                "part": each.partition, "off": each.offset, "idx": each.index, "readings": each.count,
+                "twin": each.twin, "device": each.device, "batch": each.batch, "code": each.code, "detail": each.detail,
                 "profile": each.profile, "received_at": each.received_at,
             }
             for each in refusals

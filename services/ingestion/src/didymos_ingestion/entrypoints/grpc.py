@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from hashlib import sha256
 from typing import Final
 
@@ -40,8 +39,7 @@ class IngestRpc(IngestServicer):
             await reading
         finally:
             reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await reading
+            await asyncio.wait([reading])
             while not acks.empty():
                 left = acks.get_nowait()
                 if left is not None:
