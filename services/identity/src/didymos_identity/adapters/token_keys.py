@@ -31,13 +31,16 @@ class ProcessTokenKey:
         return self._key is None or self._clock.now() >= self._key.not_after - RENEWED_BEFORE_END
 
     def made(self) -> TokenKey:
-        """A new key, to be published. The old one signs until the new one is in the log."""
+        """A new key, to be published. The one before signs until this one is in the log."""
         seed = self._entropy(32)
         multikey = Ed25519Signer(seed).public.multikey
         kid = KeyId(f"{self._issuer}#{multikey}")
         self._next = Ed25519Signer(seed, kid)
-        self._key = token_key(kid, multikey, self._clock.now())
-        return self._key
+        return token_key(kid, multikey, self._clock.now())
+
+    def published(self, key: TokenKey) -> None:
+        """It is committed: nothing is due until shortly before its end."""
+        self._key = key
 
     async def issue(self, claims: AccessClaims) -> str:
         """Raises PLATFORM_UNAVAILABLE."""

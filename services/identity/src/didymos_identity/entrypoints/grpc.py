@@ -11,7 +11,6 @@ from didymos_contracts.errors.platform import PLATFORM_INVALID_FIELD, PLATFORM_N
 from didymos_did import (
     AccessRequest,
     Action,
-    Did,
     Facts,
     GrantId,
     KeyId,
@@ -23,6 +22,7 @@ from didymos_did import (
     parse_purpose,
 )
 from didymos_did.tokens import TOKEN_SECONDS
+from didymos_kit.http.body import check_text
 from didymos_kit.rpc import caller
 from didymos_kit.service import Servicer
 from didymos_kit.tails import consent_changed
@@ -74,7 +74,7 @@ class GrantsRpc(rpc.GrantsServicer):
 
     async def Get(self, request: pb.GetRequest, _: Context) -> pb.GetResponse:  # noqa: N802
         async with self._desk.reading() as reads:
-            found = await read_grant(GrantId(request.grant_id), caller().caller, reads.grants)
+            found = await read_grant(_grant_id(request.grant_id), caller().caller, reads.grants)
         return pb.GetResponse(grant=consent_changed(found.grant, self._desk.clock.now()), credential=found.credential)
 
     async def Watch(self, request: pb.WatchRequest, _: Context) -> Any:  # noqa: ANN401, N802 - a stream
@@ -102,6 +102,11 @@ class DecisionsRpc(rpc.DecisionsServicer):
         return pb.DecideResponse(allowed=said.allowed, reason=said.reason.value, grant_id=said.grant or "")
 
 
+def _grant_id(text: str) -> GrantId:
+    check_text(text, "/grant_id")
+    return GrantId(text[:128])
+
+
 async def _audited(decided: Decided, work: Work) -> None:
     if decided.audit is not None:
         work.publish(decided.audit)
@@ -122,7 +127,7 @@ class VaultRpc(rpc.VaultServicer):
     desk: Desk
 
     async def EpochKeys(self, request: pb.EpochKeysRequest, _: Context) -> pb.EpochKeysResponse:  # noqa: N802
-        wanted = [(TwinId(Did(name.twin)), name.epoch) for name in request.wanted]
+        wanted = [(TwinId(parse_did(name.twin)), name.epoch) for name in request.wanted]
         desk = self.desk
         async with desk.reading() as reads:
             keys = await epoch_keys(wanted, caller().caller, desk.trusted.readers, reads.twins, desk.vault, desk.clock)

@@ -87,6 +87,7 @@ def token_keys(desk: Desk, keys: ProcessTokenKey) -> Loop:
         if keys.due():
             key = keys.made()
             await desk.dispatch(lambda work: publish_token_key(key, work, desk.clock))
+            keys.published(key)
 
     return keep_a_token_key
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
 from didymos.identity.v1 import identity_service_pb2 as pb
-from didymos_contracts.errors.platform import PLATFORM_NOT_FOUND, PLATFORM_TOO_LARGE
+from didymos_contracts.errors.platform import PLATFORM_NOT_FOUND, PLATFORM_TOO_LARGE, PLATFORM_UNAUTHENTICATED
 from didymos_did import Did, Grant, GrantId, TwinId, parse_did
 from didymos_kit.clock import Clock
 from didymos_kit.tails import ConsentTail, IdentityTail, consent_changed
@@ -32,13 +32,14 @@ class Watches:
         everything = self._is_site(request.enrolment, caller)
         self._check(twins, caller, everything=everything)
         known: dict[GrantId, int] = {}
-        while True:
+        while not self._identity.suspended(caller):
             staleness_ms = self._staleness_ms()
             for grant in self._changed(twins, caller, known, everything=everything):
                 changed = consent_changed(grant, self._clock.now())
                 yield pb.WatchResponse(changed=changed, staleness_ms=staleness_ms)
             yield pb.WatchResponse(staleness_ms=staleness_ms)
             await asyncio.sleep(BEAT_SECONDS)
+        raise PLATFORM_UNAUTHENTICATED.problem(detail="this subject is suspended")
 
     def _is_site(self, enrolment: bytes, caller: Did) -> bool:
         """Whether the caller is a site that an organisation of this house signed for, now."""
