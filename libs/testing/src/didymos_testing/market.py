@@ -1,5 +1,6 @@
 """A market for tests: owners who granted, an institute with money, and the whole way to a final agreement."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -134,6 +135,18 @@ class Market:
         async with self.rest(self.org) as provider:
             path = f"/v1/negotiations/{negotiation['provider_pid']}/events"
             return answered(await provider.post(path, json={"state": "FINALIZED"}))
+
+    async def settled(self, agreement: str) -> dict[str, Any]:
+        """The settlement as the buyer sees it, once there is one; fails after 10 s."""
+        async with asyncio.timeout(10), self.rest(INSTITUTE) as buyer:
+            while (answer := await buyer.get(f"/v1/settlements/{agreement}")).status_code == httpx.codes.NOT_FOUND:  # noqa: ASYNC110 - a client polls
+                await asyncio.sleep(0.05)
+            return answered(answer)
+
+    async def payouts(self, agreement: str) -> list[str]:
+        """Transfers of the lines that were paid."""
+        record = (await self.settled(agreement))["record"]
+        return [line["transfer"] for line in record["lines"] if line["minor"]]
 
     def a_run(self, agreement: str, scores: Sequence[float], **changes: Any) -> RunCompleted:  # noqa: ANN401 - of the event
         """It completed; the people contributed by these scores, in their order."""

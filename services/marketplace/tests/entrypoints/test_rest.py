@@ -1,12 +1,10 @@
 """The market over REST, in a running house: from an offer to a settlement, and who is refused."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from didymos_testing.did import INSTITUTE
-from didymos_testing.market import PRICE, Market, a_market, answered
+from didymos_testing.market import PRICE, Market, a_market
 
 
 @pytest.fixture
@@ -15,19 +13,12 @@ async def market(tmp_path: Path) -> AsyncIterator[Market]:
         yield made
 
 
-async def settled(market: Market, agreement: str) -> dict[str, object]:
-    async with asyncio.timeout(10), market.rest(INSTITUTE) as buyer:
-        while (answer := await buyer.get(f"/v1/settlements/{agreement}")).status_code == 404:  # noqa: ASYNC110 - a client polls
-            await asyncio.sleep(0.05)
-        return answered(answer)
-
-
 async def test_an_offer_becomes_an_agreement_and_its_run_is_settled_to_the_last_unit(market: Market) -> None:
     negotiation = await market.agreed()
     agreement = negotiation["agreement_id"]
     assert negotiation["state"] == "FINALIZED"
     await market.hear(market.a_run(agreement, [3.0, 1.0, -1.0]), "run")
-    record = (await settled(market, agreement))["record"]
+    record = (await market.settled(agreement))["record"]
     paid = [line["minor"] for line in record["lines"]]
     assert sum(paid) + record["fee"] + record["refund"] == PRICE
     assert min(paid) == 0

@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from didymos_provenance import Checkpoint, Note, Place
+from didymos_did import Did
+from didymos_provenance import Checkpoint, Json, Note, Place, Salt
 
 from didymos_ledger.domain.batch import EntryDraft, Receipt, SourceCursor
+from didymos_ledger.domain.provable import Provable
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +119,97 @@ class WitnessStates(Protocol):
 
     async def keep_evidence(self, origin: str, request: bytes, at: int) -> None:
         """Keep a request that a log signed and that contradicts what it signed before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A record as it is kept: what opens its entry, where that is (None: not known yet), and who may ask for it."""
+
+    event_id: bytes
+    kind: str
+    subject: str
+    thread: bytes
+    commitment: bytes
+    facts: Mapping[str, str | int]
+    record: Mapping[str, Json]
+    salt: Salt
+    owner: Did | None
+    agreement: str
+    run: str
+    place: int | None
+
+    def draft(self) -> EntryDraft:
+        return EntryDraft(self.event_id, self.kind, self.thread, self.commitment, self.facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """One paid line of a settlement."""
+
+    transfer: str
+    agreement: str
+    seq: int
+    index: int
+    thread: bytes
+    asset: str
+    minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Who made an agreement."""
+
+    provider: Did
+    buyer: Did
+
+
+class Records(Protocol):
+    """What the log must not hold: records and salts, sealed by a key per holder. Reads of one moment."""
+
+    async def find(self, kind: str, subject: str) -> Kept | None:
+        """None also for one whose holder was erased."""
+
+    async def of_thread(self, kind: str, thread: bytes) -> Kept | None:
+        """The newest of a thread."""
+
+    async def last_round(self, run: str) -> Kept | None:
+        """The `round.closed` of the highest number."""
+
+    async def payout(self, transfer: str) -> Payout | None: ...
+
+    async def payouts(self, agreement: str, seq: int) -> Sequence[Payout]:
+        """In the order of their lines."""
+
+    async def parties(self, agreement: str) -> Parties | None: ...
+
+    async def organisations(self) -> Sequence[Did]:
+        """All parties of all agreements, in the order of their DIDs."""
+
+
+class Keeping(Records, Protocol):
+    """The same in a transaction, with what changes it."""
+
+    async def keep(self, provable: Provable, record: Mapping[str, Json], salt: Salt, commitment: bytes) -> bool:
+        """False, and nothing kept, if the holder was erased."""
+
+    async def unplaced(self) -> Sequence[bytes]:
+        """Event ids whose entry is not known to be in the log."""
+
+    async def place(self, places: Mapping[bytes, int]) -> None:
+        """Where entries came to lie, by event id."""
+
+    async def add_payout(self, payout: Payout) -> None:
+        """A repeat has no effect."""
+
+    async def add_parties(self, agreement: str, parties: Parties) -> None:
+        """A repeat has no effect."""
+
+    async def erase(self, holder: str) -> int:
+        """Destroy the key of `holder` for good and delete what it sealed; how many records."""
+
+
+class Credentials(Protocol):
+    """Where the signed credential of a grant is."""
+
+    async def credential(self, grant: str) -> bytes | None:
+        """As its owner signed it; None if there is none any more. Raises PLATFORM_UNAVAILABLE."""

@@ -1,0 +1,22 @@
+"""`Credentials` over gRPC: identity gives a grant's credential to the ledger of its house."""
+
+from didymos.identity.v1.identity_service_pb2 import GetRequest
+from didymos.identity.v1.identity_service_pb2_grpc import GrantsStub
+from didymos_contracts.errors import Problem
+from didymos_contracts.errors.platform import PLATFORM_NOT_FOUND
+from didymos_kit.rpc import Peer
+
+
+class IdentityCredentials:
+    def __init__(self, identity: Peer) -> None:
+        self._grants = GrantsStub(identity.channel)
+
+    async def credential(self, grant: str) -> bytes | None:
+        try:
+            answer = await self._grants.Get(GetRequest(grant_id=grant))
+        except Problem as problem:
+            if problem.row == PLATFORM_NOT_FOUND:
+                return None
+            raise
+        credential: bytes = answer.credential
+        return credential or None
