@@ -101,8 +101,7 @@ def make(root: Path, name: str) -> list[Path]:
     check(root, name)
     made = [copy(root, name), *enter(root, name)]
     for step in ("check", "--fix"), ("format",):  # another name sorts elsewhere among the imports
-        command = [sys.executable, "-m", "ruff", *step, "-q", "--no-cache", made[0]]
-        subprocess.run(command, check=True, cwd=root)
+        subprocess.run([sys.executable, "-m", "ruff", *step, "-q", "--no-cache", made[0]], check=True, cwd=root)
     return made
 
 
@@ -110,17 +109,8 @@ def install(root: Path, name: str) -> None:
     """Make the package importable here, and the metrics know its label."""
     python = root / ".venv" / "bin" / "python"
     package = root / "services" / name
-    command = [
-        root / ".venv" / "bin" / "uv",
-        "pip",
-        "install",
-        "-q",
-        "--no-deps",
-        "--no-build-isolation",
-        "-e",
-        package,
-    ]
-    subprocess.run(command, check=True, cwd=root)
+    options = ("-q", "--no-deps", "--no-build-isolation", "-e")
+    subprocess.run([root / ".venv" / "bin" / "uv", "pip", "install", *options, package], check=True, cwd=root)
     subprocess.run([python, "tools/metrics.py"], check=True, cwd=root)
 
 
