@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tools import new_service  # noqa: E402 - a tool is a script, not an installed package
+from tools import new_service
 
 LISTS = (".importlinter", "pyproject.toml", "telemetry/metrics.yaml", str(new_service.UP))
 SOURCES = ("src", "tests", "pyproject.toml", "README.md")
