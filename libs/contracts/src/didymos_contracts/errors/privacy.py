@@ -51,6 +51,12 @@ PRIVACY_THRESHOLD_MISSED = Row(
 PRIVACY_STATE_MALFORMED = Row(
     "privacy.state_malformed", 500, "DATA_LOSS", "never", "What was kept of a round cannot be read"
 )
+PRIVACY_NOT_GRANTED = Row(
+    "privacy.not_granted", 403, "PERMISSION_DENIED", "never", "No grant lets these subjects be used for this"
+)
+PRIVACY_ORDER_INVALID = Row(
+    "privacy.order_invalid", 422, "INVALID_ARGUMENT", "never", "Not an order of the coordinator that is pinned here"
+)
 PRIVACY_BUDGET_EXHAUSTED = Row(
     "privacy.budget_exhausted", 409, "FAILED_PRECONDITION", "never", "The grant has no round left for this buyer"
 )

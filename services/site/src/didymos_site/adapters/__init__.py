@@ -1,0 +1,1 @@
+"""Where bytes, files, rows and calls become values, and back."""

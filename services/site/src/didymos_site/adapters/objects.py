@@ -1,0 +1,102 @@
+"""Objects at the coordinator, in pieces of 256 KiB: named by SHA-256, checked on the way, taken up where they broke."""
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from typing import Final
+
+from didymos.training.v1 import training_types_pb2 as types
+from didymos.training.v1.training_service_pb2 import FetchRequest
+from didymos.training.v1.training_service_pb2_grpc import RoundsStub
+from didymos_contracts.errors import Problem
+from didymos_contracts.errors.training import (
+    TRAINING_DIGEST_MISMATCHED,
+    TRAINING_OBJECT_TOO_LARGE,
+    TRAINING_PIECE_MISPLACED,
+)
+from didymos_did import Did
+from didymos_kit.rpc import Peer
+
+from didymos_site.application.ports import Away
+from didymos_site.domain.order import Digest
+
+PIECE_BYTES: Final = 256 * 1024
+LARGEST_BYTES: Final = 1 << 28
+TRIES: Final = 5
+SECONDS: Final = 120.0
+KEPT: Final = 6  # objects that are asked for again within a round: specification, parameters, gradient
+_AWAY: Final = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED"})
+
+
+class PeerObjects:
+    """Fills `Objects` over `Rounds.Fetch` and `Rounds.Deliver`."""
+
+    def __init__(self, peer: Peer, site: Did) -> None:
+        self._rounds, self._site = RoundsStub(peer.channel), site
+        self._kept: OrderedDict[Digest, bytes] = OrderedDict()
+
+    async def fetch(self, digest: Digest) -> bytes:
+        if digest in self._kept:
+            self._kept.move_to_end(digest)
+            return self._kept[digest]
+        data = bytearray()
+        for tries in range(1, TRIES + 1):
+            try:
+                await self._read(digest, data)
+                break
+            except Problem as problem:
+                if problem.row.grpc not in _AWAY:
+                    raise
+                if tries == TRIES:
+                    raise Away(str(problem)) from problem
+        found = bytes(data)
+        if sha256(found).digest() != digest:
+            raise TRAINING_DIGEST_MISMATCHED.problem(object=digest.hex())
+        self._kept[digest] = found
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return found
+
+    async def _read(self, digest: Digest, data: bytearray) -> None:
+        """Appends what is missing. A piece in another place, or beyond the size, is refused."""
+        request = FetchRequest(object=digest, offset=len(data), site=self._site)
+        size = -1
+        async for piece in self._rounds.Fetch(request, timeout=SECONDS):
+            if piece.size > LARGEST_BYTES or len(piece.data) > PIECE_BYTES:
+                raise TRAINING_OBJECT_TOO_LARGE.problem(limit=LARGEST_BYTES, piece=PIECE_BYTES)
+            if piece.object != digest or piece.offset != len(data) or len(data) + len(piece.data) > piece.size:
+                raise TRAINING_PIECE_MISPLACED.problem(next_offset=len(data), size=piece.size)
+            data += piece.data
+            size = piece.size
+        if size not in (-1, len(data)):
+            raise TRAINING_PIECE_MISPLACED.problem(next_offset=len(data), size=size)
+
+    async def deliver(self, data: bytes) -> None:
+        digest, offset = sha256(data).digest(), 0
+        for tries in range(1, TRIES + 1):
+            try:
+                delivered = await self._rounds.Deliver(_pieces(digest, data, offset), timeout=SECONDS)
+            except Problem as problem:
+                if problem.row is TRAINING_PIECE_MISPLACED:
+                    offset = _resumed(problem, len(data))
+                elif problem.row.grpc not in _AWAY:
+                    raise
+                elif tries == TRIES:
+                    raise Away(str(problem)) from problem
+                continue
+            if delivered.complete:
+                return
+            offset = min(delivered.next_offset, len(data))
+        raise Away("the object does not get there")
+
+
+def _resumed(problem: Problem, size: int) -> int:
+    """Where the coordinator wants the upload to go on; from the start if it does not say."""
+    offset = problem.values.get("next_offset", 0)
+    return offset if isinstance(offset, int) and 0 <= offset < size else 0
+
+
+async def _pieces(digest: Digest, data: bytes, offset: int) -> AsyncIterator[types.Piece]:
+    for begin in range(offset, len(data), PIECE_BYTES):
+        part = data[begin : begin + PIECE_BYTES]
+        yield types.Piece(object=digest, offset=begin, data=part, size=len(data))

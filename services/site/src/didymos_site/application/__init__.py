@@ -1,0 +1,1 @@
+"""What a site does with an order: one use case a file."""

@@ -1,0 +1,1 @@
+"""The line to the coordinator, and the command line."""
