@@ -91,6 +91,7 @@ def _trusted(settings: IdentitySettings, house: House) -> Trusted:
         frozenset(map(parse_did, settings.administrators or own)),
         of(settings.vault_readers),
         of(settings.deciding),
+        of(settings.credential_keepers),
         frozenset(map(parse_did, settings.organisations or own)),
     )
 

@@ -6,7 +6,8 @@ from pydantic import Field
 
 class IdentitySettings(Settings, section="identity"):
     """`administrators` (DIDs; empty: the organisation of the house) suspend and restore. `organisations` sign for
-    sites. `vault_readers`, `deciding`: names of services whose DIDs get data keys, or decisions about others.
+    sites. `vault_readers`, `deciding`, `credential_keepers`: names of services whose DIDs get data keys, decisions about
+    others, or every credential.
     """
 
     administrators: tuple[str, ...] = ()
@@ -20,5 +21,6 @@ class IdentitySettings(Settings, section="identity"):
         "ledger",
         "steward",
     )
+    credential_keepers: tuple[str, ...] = ("ledger",)
     placed_within_seconds: float = Field(default=0.5, ge=0.0, le=10.0)
     heartbeat_seconds: float = Field(default=0.2, ge=0.05, le=2.0)

@@ -138,6 +138,16 @@ async def test_the_path_and_the_statement_name_the_same(world: World) -> None:
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/grant")
 
 
+async def test_the_ledger_reads_every_credential_and_no_other_service_does(world: World) -> None:
+    credential = await a_granted_twin(world)
+    request = pb.GetRequest(grant_id=a_grant_id())
+    async with world.house.rpc("identity", "ledger") as ledger, world.house.rpc("identity", "steward") as steward:
+        assert (await rpc.GrantsStub(ledger.channel).Get(request)).credential == credential
+        with pytest.raises(Problem) as raised:
+            await rpc.GrantsStub(steward.channel).Get(request)
+        assert raised.value.row.code == "platform.not_found"
+
+
 async def test_services_use_grants_over_grpc(world: World) -> None:
     await post(world, "/v1/twins", a_registration())
     credential = a_grant_credential(now(world))

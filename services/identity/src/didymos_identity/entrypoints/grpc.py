@@ -74,7 +74,8 @@ class GrantsRpc(rpc.GrantsServicer):
 
     async def Get(self, request: pb.GetRequest, _: Context) -> pb.GetResponse:  # noqa: N802
         async with self._desk.reading() as reads:
-            found = await read_grant(_grant_id(request.grant_id), caller().caller, reads.grants)
+            keepers = self._desk.trusted.keepers
+            found = await read_grant(_grant_id(request.grant_id), caller().caller, reads.grants, keepers)
         return pb.GetResponse(grant=consent_changed(found.grant, self._desk.clock.now()), credential=found.credential)
 
     async def Watch(self, request: pb.WatchRequest, _: Context) -> Any:  # noqa: ANN401, N802 - a stream

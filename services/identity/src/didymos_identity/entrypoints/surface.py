@@ -20,12 +20,13 @@ Reading: TypeAlias = Callable[[], AbstractAsyncContextManager[Reads]]
 @dataclass(frozen=True, slots=True)
 class Trusted:
     """`administrators` suspend, `readers` are let into the vault, `services` ask for decisions about others;
-    `organisations` sign for their sites.
+    `keepers` read every credential, for the ledger's bundles; `organisations` sign for their sites.
     """
 
     administrators: frozenset[Did]
     readers: frozenset[Did]
     services: frozenset[Did]
+    keepers: frozenset[Did]
     organisations: frozenset[Did]
 
 
