@@ -38,6 +38,23 @@ def verify(
     raise typer.Exit(verify_files(bundle, policy, orgs, at=at, as_json=json))
 
 
+@app.command()
+def up(
+    data: Annotated[Path, typer.Option(file_okay=False, help="Where everything is kept.")] = Path(".didymos"),
+    servers: Annotated[bool, typer.Option(help="On Kafka, PostgreSQL and Redis: DIDYMOS_KAFKA_URL and so on.")] = False,  # noqa: FBT002 - a flag
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of REST.")] = 8080,
+    grpc_port: Annotated[int, typer.Option(min=1, max=65535, help="Of gRPC.")] = 50051,
+    admin_port: Annotated[int, typer.Option(min=1, max=65535, help="Of health and metrics.")] = 8081,
+) -> None:
+    """Run every service in one process, until a signal. Without --servers nothing else is needed."""
+    from didymos_kit.lifecycle import Listen
+
+    from didymos_cli.up import up as run
+
+    raise typer.Exit(run(data, Listen(host, port, grpc_port, admin_port), servers=servers))
+
+
 def main() -> None:
     """The entry point. Exit 0 done, 1 failed, 2 usage, 3 refused, 4 a dependency is away."""
     try:

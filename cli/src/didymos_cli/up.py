@@ -1,5 +1,6 @@
 """`didymos up`: every service in one process. With `--servers`: the same process on Kafka, PostgreSQL and Redis."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from didymos_kit.lifecycle import AT_ONCE, Drain, Listen, Process, Program, main
 from didymos_kit.service import Service
 from didymos_kit.settings import Settings, load
 from didymos_kit.telemetry.metrics import Metrics
+
+from didymos_cli.card import DEFAULT, card_of, write_card
 
 SERVICES: Final = (
     "identity", "ledger", "ingestion", "twin-state", "marketplace", "training-orchestration", "steward",
@@ -81,14 +84,20 @@ async def running_house(
 
 
 def up(folder: Path, listen: Listen, *, servers: bool) -> int:
-    """Run until a signal; the exit code. Raises the problem of a setting."""
+    """Run until a signal; the exit code. The card of the house lies in `folder` once it answers.
+
+    With servers the addresses are those of the settings, else those of `listen`. Raises the problem of a setting.
+    """
     settings = load(HouseSettings, beside=[room.settings for room in rooms()])
     settings.observe("didymos")
+    if servers:
+        listen = Listen(settings.host, settings.rest_port, settings.grpc_port, settings.admin_port)
 
     @asynccontextmanager
     async def opening(metrics: Metrics) -> AsyncIterator[Program]:
         opened = House.servers(settings, "didymos", metrics) if servers else _embedded(folder, listen, metrics)
         async with opened as house, program(house) as made:
+            await asyncio.to_thread(write_card, folder / DEFAULT.name, card_of(house))
             yield made
 
     return main(opening, listen, Drain() if servers else EMBEDDED_DRAIN)
