@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
+from didymos_contracts.topics import MODEL
 from didymos_did import Facts, GrantId, TwinId, Usage
 from didymos_kit.database.engine import Database
 from didymos_kit.eventlog import Writer
 from didymos_kit.house import House
 from didymos_kit.http.paging import Cursors
 from didymos_kit.service import Loop, Service, Servicer
+from didymos_privacy import Recipient
 from fastapi import APIRouter
 
 from didymos_twin_state.adapters.announcer import LogAnnouncements
@@ -19,26 +21,32 @@ from didymos_twin_state.adapters.changes import ChangeFeed
 from didymos_twin_state.adapters.evidence import ParcelProver
 from didymos_twin_state.adapters.history import SqlHistory
 from didymos_twin_state.adapters.hot import HotStore
+from didymos_twin_state.adapters.models import ModelFiles, ModelTail
+from didymos_twin_state.adapters.predictor import TorchPredictor
 from didymos_twin_state.adapters.readings import open_stored
 from didymos_twin_state.adapters.seals import VaultSeals, vault_of
 from didymos_twin_state.adapters.uses import GrantUses
 from didymos_twin_state.adapters.write_log import TopicWrites
 from didymos_twin_state.application.apply_batch import Partition
+from didymos_twin_state.application.make_forecast import Forecasting
 from didymos_twin_state.application.permits import Permits
 from didymos_twin_state.application.ports import StoredParcel
 from didymos_twin_state.application.read_history import Past
 from didymos_twin_state.application.read_twin import Twins
 from didymos_twin_state.application.write_twin import Pen
 from didymos_twin_state.domain.reading import OpenParcel
-from didymos_twin_state.entrypoints import rest, rest_history, rest_live
+from didymos_twin_state.entrypoints import rest, rest_forecast, rest_history, rest_live
 from didymos_twin_state.entrypoints.commands import Requests
 from didymos_twin_state.entrypoints.consumer import Worker, WorkerPorts
 from didymos_twin_state.entrypoints.gate import Gate
+from didymos_twin_state.entrypoints.grpc import HistoryRpc, TwinStateRpc
+from didymos_twin_state.entrypoints.grpc_forecast import ForecastsRpc
 from didymos_twin_state.entrypoints.live import LiveTwins
 from didymos_twin_state.entrypoints.waiting import Arrivals
 from didymos_twin_state.settings import TwinStateSettings
 
 NAME: Final = "twin-state"
+PERSONAL_MODELS: Final = "twin-state/personal-models"  # the secret whose public half sites seal parameters to
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,14 @@ class _Made:
         return Arrivals(self.house.wait, self.twins, self.past, self.house.clock)
 
     @property
+    def pen(self) -> Pen:
+        return Pen(self.writes, self.hot, self.twins)
+
+    @property
+    def requests(self) -> Requests:
+        return Requests(self.house.clock, self.house.ids)
+
+    @property
     def writes(self) -> TopicWrites:
         return TopicWrites(self.writer, self.house.clock, self.source)
 
@@ -89,13 +105,21 @@ async def bootstrap(settings: TwinStateSettings, house: House) -> AsyncIterator[
             loops += [_worker(made, name).run, _gate(made).run]
         if role in ("all", "api", "live", "forecaster"):
             loops.append(made.uses.run)
-        if role in ("all", "api"):
-            routers += _api(made)
+        streams = None
         if role in ("all", "live"):
             feed = ChangeFeed(house.event_log, made.seals, name)
             streams = LiveTwins(feed, made.twins, made.permits, house.consent.changes, house.metrics)
             loops.append(feed.run)
             routers.append(rest_live.routes(streams, made.arrivals))
+        if role in ("all", "api"):
+            routers += _api(made)
+        if role in ("all", "api", "live"):
+            twins = TwinStateRpc(made.permits, made.pen, made.arrivals, made.requests, streams)
+            servicers += [twins.register, HistoryRpc(made.permits, made.past, made.arrivals).register]
+        if role in ("all", "forecaster"):
+            forecasting = await _forecasting(stack, made)
+            routers.append(rest_forecast.routes(forecasting, made.arrivals))
+            servicers.append(ForecastsRpc(forecasting).register)
         yield Service(NAME, tuple(routers), tuple(servicers), tuple(loops), (made.database.check,))
 
 
@@ -117,6 +141,16 @@ async def _made(stack: AsyncExitStack, house: House) -> _Made:
     )  # fmt: skip
 
 
+async def _forecasting(stack: AsyncExitStack, made: _Made) -> Forecasting:
+    """Ready once every registered model is known."""
+    house, models = made.house, ModelTail()
+    tail = await stack.enter_async_context(house.event_log.tail(MODEL.name, models.apply))
+    await tail.ready()
+    recipient = Recipient(house.keys.secret(PERSONAL_MODELS))
+    predictor = TorchPredictor(ModelFiles(house.files), recipient)
+    return Forecasting(made.twins, made.past, models, predictor, made.permits, house.clock)
+
+
 def _worker(made: _Made, name: str) -> Worker:
     news = LogAnnouncements(made.writer, made.seals, made.house.clock, made.source)
 
@@ -135,9 +169,7 @@ def _gate(made: _Made) -> Gate:
 
 def _api(made: _Made) -> list[APIRouter]:
     house = made.house
-    pen = Pen(made.writes, made.hot, made.twins)
-    requests = Requests(house.clock, house.ids)
-    twins = rest.TwinRoutes(made.permits, pen, made.arrivals, requests)
+    twins = rest.TwinRoutes(made.permits, made.pen, made.arrivals, made.requests)
     cursors = Cursors(house.keys.secret("twin-state/cursors"), "history")
     prover = ParcelProver(made.history, made.seals)
     past = rest_history.HistoryRoutes(made.permits, made.past, made.arrivals, cursors, prover)

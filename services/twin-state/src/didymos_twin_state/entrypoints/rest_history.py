@@ -63,7 +63,7 @@ def _ranges(router: APIRouter, parts: HistoryRoutes) -> None:
         await parts.arrivals.durable(token)
         begin_us, end_us = instant_us(begin, "?from"), instant_us(end, "?to")
         asked = {
-            "twin": twin_id, "property": property, "from": begin_us, "to": end_us, "q": min_quality,
+            "twin": twin_id, "property": property, "from": str(begin_us), "to": str(end_us), "q": min_quality,
             "caller": caller.caller,
         }  # fmt: skip
         place = parts.cursors.read(cursor, asked)
@@ -71,7 +71,7 @@ def _ranges(router: APIRouter, parts: HistoryRoutes) -> None:
         query = RangeQuery(TwinId(Did(twin_id)), property, begin_us, end_us, limit, min_quality)
         found, following = await read_range(query, reader_of(caller), parts.permits, parts.past)
         shown = found if unit is None else in_unit(found, unit, property)
-        more = None if following is None else parts.cursors.write((following,), asked)
+        more = None if following is None else parts.cursors.write((str(following),), asked)
         return {
             "property": property, "unit": shown.unit, "t": shown.times_us.tolist(), "v": _values(shown),
             "q": shown.quality.tolist(), "next": more,
