@@ -6,8 +6,8 @@ from pydantic import Field
 
 class IdentitySettings(Settings, section="identity"):
     """`administrators` (DIDs; empty: the organisation of the house) suspend and restore. `organisations` sign for
-    sites. `vault_readers`, `deciding`, `credential_keepers`: names of services whose DIDs get data keys, decisions about
-    others, or every credential.
+    sites. `vault_readers`, `deciding`, `credential_keepers`: names of services whose DIDs get data keys, decisions
+    about others, or every credential.
     """
 
     administrators: tuple[str, ...] = ()

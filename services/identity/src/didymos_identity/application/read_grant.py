@@ -9,7 +9,10 @@ from didymos_identity.application.ports import Grants, StoredGrant
 
 
 async def read_grant(grant: GrantId, caller: Did, grants: Grants, keepers: Container[Did] = ()) -> StoredGrant:
-    """`keepers`: who may read every credential. Raises PLATFORM_NOT_FOUND, the same for an unknown grant and for one between others."""
+    """`keepers`: who may read every credential.
+
+    Raises PLATFORM_NOT_FOUND, the same for an unknown grant and for one between others.
+    """
     found = await grants.find(grant)
     parties = () if found is None else (found.grant.owner, found.grant.grantee)
     if found is None or not (caller in parties or caller in keepers):
