@@ -10,7 +10,7 @@ from didymos.ingestion.v1 import ingestion_types_pb2 as pb
 from google.protobuf.message import DecodeError
 
 from didymos_readings.block import Block, parse_block
-from didymos_readings.block_tree import root_from_path, root_of
+from didymos_readings.block_tree import Levels, levels_of, root_from_path, root_of
 from didymos_readings.errors import ReadingError, Refusal
 
 BODY_BYTES: Final = 1 << 20
@@ -74,6 +74,7 @@ class Batch:
     envelope: Envelope
     blocks: tuple[Block, ...]
     count: int  # readings
+    levels: Levels  # the tree over the blocks: its head is the header's root
 
     @property
     def header(self) -> Header:
@@ -154,8 +155,6 @@ def verify_batch(envelope: Envelope, key: Verifier, audience: str) -> Batch | Re
         return Refusal("batch.key_unknown", "the key is not one of the device that the header names")
     if not key.verify(signed_message(envelope.header_bytes), envelope.signature):
         return Refusal("batch.signature_invalid", "the key did not sign this header")
-    if root_of(envelope.blocks) != header.root:
-        return Refusal("batch.root_mismatch", "the blocks are not those of the signed root")
     try:
         return batch_of(envelope)
     except ReadingError as error:
@@ -163,9 +162,15 @@ def verify_batch(envelope: Envelope, key: Verifier, audience: str) -> Batch | Re
 
 
 def batch_of(envelope: Envelope) -> Batch:
-    """The batch of an envelope that whoever calls has just signed. Raises ReadingError as `parse_blocks`."""
+    """The batch of an envelope whose signature holds.
+
+    Raises ReadingError `batch.root_mismatch`, and as `parse_blocks`.
+    """
+    levels = levels_of(envelope.blocks)
+    if levels[-1][0] != envelope.header.root:
+        raise ReadingError("batch.root_mismatch", "the blocks are not those of the signed root")
     blocks = parse_blocks(envelope.blocks)
-    return Batch(envelope, blocks, blocks[-1].first + blocks[-1].size)
+    return Batch(envelope, blocks, blocks[-1].first + blocks[-1].size, levels)
 
 
 def parse_blocks(raw: Sequence[bytes]) -> tuple[Block, ...]:

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import TypeAlias
 
 NODE_BYTES = 32
+Levels: TypeAlias = Sequence[Sequence[bytes]]
 
 
 def leaf_hash(block: bytes) -> bytes:
@@ -15,13 +17,17 @@ def root_of(blocks: Sequence[bytes]) -> bytes:
     """The tree head of n >= 0 blocks."""
     if not blocks:
         return sha256(b"").digest()
-    return _levels(blocks)[-1][0]
+    return levels_of(blocks)[-1][0]
 
 
 def paths_of(blocks: Sequence[bytes]) -> list[bytes]:
     """The audit path of each block, nodes joined from the leaf up. Section 2.1.1."""
-    levels = _levels(blocks)[:-1]
-    return [_path(levels, leaf) for leaf in range(len(blocks))]
+    return paths_in(levels_of(blocks))
+
+
+def paths_in(levels: Levels) -> list[bytes]:
+    """The same of a tree that is there already."""
+    return [_path(levels[:-1], leaf) for leaf in range(len(levels[0]))]
 
 
 def root_from_path(block: bytes, leaf: int, count: int, path: bytes) -> bytes | None:
@@ -40,7 +46,8 @@ def root_from_path(block: bytes, leaf: int, count: int, path: bytes) -> bytes | 
     return head if used == len(path) else None
 
 
-def _levels(blocks: Sequence[bytes]) -> list[list[bytes]]:
+def levels_of(blocks: Sequence[bytes]) -> list[list[bytes]]:
+    """All nodes of the tree over n >= 1 blocks, from the leaves to the head."""
     # Joining neighbours level by level and promoting an odd last node gives the tree of the recursive definition.
     level = [sha256(b"\0" + block).digest() for block in blocks]
     levels = [level]
@@ -51,7 +58,7 @@ def _levels(blocks: Sequence[bytes]) -> list[list[bytes]]:
     return levels
 
 
-def _path(levels: Sequence[Sequence[bytes]], leaf: int) -> bytes:
+def _path(levels: Levels, leaf: int) -> bytes:
     nodes = []
     for level in levels:
         sibling = leaf ^ 1

@@ -1,6 +1,6 @@
 """Normalising a verified batch: times, kinds, units, bounds and quality, once per batch. data-path.md 5 and 6."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -13,7 +13,7 @@ from didymos_readings.errors import Refusal
 from didymos_readings.plans import Plan, PlanProblem, plans_for
 from didymos_readings.profile import Profile
 from didymos_readings.quality import HIGH, LOW, NOT_SCORED, REFUSED, Assurance, Bytes, Flag, Floats, Rule, Scores
-from didymos_readings.scoring import Layout, Series, layout_of, rule_table, score
+from didymos_readings.scoring import Layout, Series, layout_of, rule_table, score, time_bounds
 from didymos_readings.units import IDENTITY, Affine, Curve
 
 AHEAD_US: Final = 120_000_000  # how far a device's clock may run ahead
@@ -42,6 +42,8 @@ class NormalisedBlock(NamedTuple):
     flags: Bytes
     completeness: int
     accepted: int
+    t_min_us: int  # of the accepted readings
+    t_max_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,11 @@ def normalise(
             accepted = np.add.reduceat(valid, joined.layout.starts, dtype=np.int64).tolist()
             series = _accepted(joined, valid, accepted)
         scores = None if series is None else score(series, received_at_us, assurance, backfill=header.backfill)
-    blocks = () if scores is None else _blocks(joined, valid, accepted, scores, no_time=not header.sent_at_us)
-    return Normalised(batch, profile.id, received_at_us, assurance, shift_us, blocks, scores), refusals
+    found: tuple[NormalisedBlock, ...] = ()
+    if scores is not None and series is not None:
+        bounds = zip(*time_bounds(series), strict=True)
+        found = _blocks(joined, valid, accepted, scores, bounds, no_time=not header.sent_at_us)
+    return Normalised(batch, profile.id, received_at_us, assurance, shift_us, found, scores), refusals
 
 
 def _admitted(batch: Batch, profile: Profile, enrolment: Enrolment) -> tuple[list[Block], list[Plan], list[Refusal]]:
@@ -214,7 +219,13 @@ def _sent(block: Block, index: int) -> NDArray[Any]:
 
 
 def _blocks(
-    joined: _Joined, valid: NDArray[np.bool_] | None, accepted: Sequence[int], scores: Scores, *, no_time: bool
+    joined: _Joined,
+    valid: NDArray[np.bool_] | None,
+    accepted: Sequence[int],
+    scores: Scores,
+    bounds: Iterator[tuple[int, int]],
+    *,
+    no_time: bool,
 ) -> tuple[NormalisedBlock, ...]:
     quality, flags = scores.quality, scores.flags
     if valid is not None:
@@ -227,7 +238,7 @@ def _blocks(
     for first, block, plan, count in zip(joined.layout.starts, joined.blocks, joined.plans, accepted, strict=True):
         if not count:
             continue
-        part, complete = slice(first, first + block.size), next(completeness)
+        part, complete, (t_min, t_max) = slice(first, first + block.size), next(completeness), next(bounds)
         if isinstance(plan.conversion, Curve):
             flags[part] |= np.uint8(Flag.CURVE)
         if block.op is Op.RETRACTION:
@@ -235,7 +246,9 @@ def _blocks(
         numbers = block.kind in NUMBERS and block.op is Op.READING
         values = joined.values[part] if numbers else _other_values(block)
         found.append(
-            NormalisedBlock(block, plan, joined.t_us[part], values, quality[part], flags[part], complete, count)
+            NormalisedBlock(
+                block, plan, joined.t_us[part], values, quality[part], flags[part], complete, count, t_min, t_max
+            )
         )
     return tuple(found)
 

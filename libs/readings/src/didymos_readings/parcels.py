@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from didymos_readings.batch import Batch, message_of
 from didymos_readings.block import NUMBERS, Block, Kind, Op, Times, Values, parse_block
-from didymos_readings.block_tree import paths_of
+from didymos_readings.block_tree import paths_in
 from didymos_readings.errors import ReadingError, Refusal
 from didymos_readings.normalise import Normalised, NormalisedBlock
 from didymos_readings.quality import ASSURANCE_CODES, REFUSED, SCORING, Bytes
@@ -86,7 +86,7 @@ class OpenParcel:
 
 def parcel_contents(normalised: Normalised, original: bytes = b"") -> list[ParcelContent]:
     """One per twin with accepted readings, in the order in which the batch first names them."""
-    paths = paths_of(normalised.batch.envelope.blocks)
+    paths = paths_in(normalised.batch.levels)
     by_twin: dict[str, list[NormalisedBlock]] = {}
     for block in normalised.blocks:
         by_twin.setdefault(block.block.twin, []).append(block)
@@ -95,8 +95,9 @@ def parcel_contents(normalised: Normalised, original: bytes = b"") -> list[Parce
     for twin, blocks in by_twin.items():
         annotated = [_annotated(block, paths[block.block.leaf], normalised.shift_us) for block in blocks]
         body = pb.ParcelBody(signed=signed, blocks=annotated, original=original, scoring=SCORING)
-        times = np.concatenate([block.t_us[block.quality != REFUSED] for block in blocks])
-        found.append(ParcelContent(twin, body.SerializeToString(), len(times), int(times.min()), int(times.max())))
+        count = sum([block.accepted for block in blocks])
+        first, last = min([block.t_min_us for block in blocks]), max([block.t_max_us for block in blocks])
+        found.append(ParcelContent(twin, body.SerializeToString(), count, first, last))
     return found
 
 
@@ -137,7 +138,7 @@ def refused_contents(batch: Batch, refusals: Iterable[Refusal], original: bytes 
         if refusal.count and refusal.code not in _NOT_KEPT:
             block = batch.blocks[bisect_right(firsts, refusal.index) - 1]
             by_twin.setdefault(block.twin, {}).setdefault(block.leaf, []).append(refusal)
-    paths = paths_of(batch.envelope.blocks) if by_twin else []
+    paths = paths_in(batch.levels) if by_twin else []
     signed = message_of(batch.envelope, blocks=False)
     return [
         RefusedContent(

@@ -108,6 +108,14 @@ def score(series: Series, received_at_us: int, assurance: Assurance, *, backfill
     return Scores(_combined(series, shares, blocks), flags, completeness, shares, blocks, series.layout.counts)
 
 
+def time_bounds(series: Series) -> tuple[list[int], list[int]]:
+    """First and last time of each block."""
+    t_us, firsts = series.t_us, series.layout.firsts
+    if len(firsts) == len(t_us):
+        return t_us.tolist(), t_us.tolist()
+    return np.minimum.reduceat(t_us, firsts).tolist(), np.maximum.reduceat(t_us, firsts).tolist()
+
+
 def _range(series: Series, shares: dict[str, Floats], flags: Bytes) -> None:
     """1 within the soft bounds, straight down to 0 at the hard ones."""
     if not any(rule.per_low or rule.per_high for rule in series.rules):

@@ -37,45 +37,46 @@ class LogOfReadings:
 
     async def append(self, accepted: Accepted) -> str:
         records = [*self._readings(accepted), *self._quarantined(accepted)]
-        positions = await self._writer.append(records)
-        return token_of(positions)
+        return token_of(await self._writer.append(records))
 
     def _readings(self, accepted: Accepted) -> Iterator[Record]:
         parts: dict[int, list[_Sealed]] = {}
         for content in accepted.parcels:
             key, salt = accepted.keys[content.twin], self._random(SALT_BYTES)
-            parcel = seal_parcel(
-                accepted.normalised, content, key.epoch, salt, _sealing(key, salt), accepted.digest
-            )  # fmt: skip
+            seal = _sealing(key, salt)
+            parcel = seal_parcel(accepted.normalised, content, key.epoch, salt, seal, accepted.digest)
             part = partition_of(content.twin.encode(), READINGS.partitions)
             parts.setdefault(part, []).append(_Sealed(content.twin, parcel, _size(parcel.sealed)))
+        if not parts:
+            return
         at_us = accepted.normalised.received_at_us
-        identity = identity_of(accepted)
+        identity, headers = identity_of(accepted), self._headers(READINGS, at_us)
         for part, sealed in parts.items():
             for index, group in enumerate(_fitting(sealed)):
                 event = ReadingsAccepted(version=1, received_at_us=at_us, parcels=[each.parcel for each in group])
-                suffix = f".{index}" if index else ""
-                yield self._record(
-                    READINGS, group[0].twin, event.SerializeToString(), f"{identity}:{part}{suffix}", at_us
-                )
+                named = {**headers, "ce_id": f"{identity}:{part}{f'.{index}' if index else ''}".encode()}
+                yield Record(READINGS.name, group[0].twin.encode(), event.SerializeToString(), named, at_us // 1000)
 
     def _quarantined(self, accepted: Accepted) -> Iterator[Record]:
+        if not accepted.refused:
+            return
         at_us, profile = accepted.normalised.received_at_us, accepted.normalised.profile
+        identity, headers = identity_of(accepted), self._headers(QUARANTINE, at_us)
         for content in accepted.refused:
             key, salt = accepted.keys[content.twin], self._random(SALT_BYTES)
-            parcel = seal_refused(
-                accepted.normalised, content, key.epoch, salt, _sealing(key, salt), accepted.digest
-            )  # fmt: skip
+            seal = _sealing(key, salt)
+            parcel = seal_refused(accepted.normalised, content, key.epoch, salt, seal, accepted.digest)
             _size(parcel.sealed)
             event = ReadingsQuarantined(version=1, received_at_us=at_us, parcel=parcel, profile=profile)
-            event_id = f"{identity_of(accepted)}:{content.twin}"
-            yield self._record(QUARANTINE, content.twin, event.SerializeToString(), event_id, at_us)
+            named = {**headers, "ce_id": f"{identity}:{content.twin}".encode()}
+            yield Record(QUARANTINE.name, content.twin.encode(), event.SerializeToString(), named, at_us // 1000)
 
-    def _record(self, topic: TopicRow, twin: str, value: bytes, event_id: str, at_us: int) -> Record:
-        said = envelope.Envelope(
-            event_id, self._source, topic.events[0], from_us(at_us), traceparent=tracing.traceparent()
-        )  # fmt: skip
-        return Record(topic.name, twin.encode(), value, envelope.build(said), at_us // 1000)
+    def _headers(self, topic: TopicRow, at_us: int) -> dict[str, bytes]:
+        """Of all records of a batch, but for the `ce_id`, which names batch and partition or twin."""
+        traceparent = tracing.traceparent()
+        return envelope.build(
+            envelope.Envelope("-", self._source, topic.events[0], from_us(at_us), traceparent=traceparent)
+        )
 
 
 def identity_of(accepted: Accepted) -> str:

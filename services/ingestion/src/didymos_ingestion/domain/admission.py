@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 
 from didymos_did import TwinId, matches
@@ -48,7 +49,7 @@ class Admission:
         is kept for the owner, who can tell the honest part.
         """
         enrolled = self.by_twin.get(twin)
-        if enrolled is None or not any(matches(pattern, PATHS + prop) for pattern in enrolled.paths):
+        if enrolled is None or not _covers(enrolled.paths, prop):
             return NOT_ENROLLED
         code = self.closed(enrolled.twin)
         if code is not None:
@@ -56,6 +57,11 @@ class Admission:
         if enrolled.lost_since_us is not None:
             return LOST
         return None if enrolled.profile == self.profile else OTHER_PROFILE
+
+
+@lru_cache(maxsize=8192)
+def _covers(patterns: tuple[str, ...], prop: str) -> bool:
+    return any(matches(pattern, PATHS + prop) for pattern in patterns)
 
 
 def admission(

@@ -88,8 +88,7 @@ class Intake:
             self.load.enter(size)
             self.meters.in_flight.set(self.load.in_flight)
             try:
-                with tracing.span("ingestion.accept_batch", size=size):
-                    taken = await accept()
+                taken = await _traced(accept, size)
             finally:
                 self.load.leave(size, self.clock.monotonic())
                 self.meters.in_flight.set(self.load.in_flight)
@@ -106,6 +105,15 @@ class Intake:
         finally:
             self.meters.batches[outcome, kind].inc()
             self.meters.seconds.observe(perf_counter() - begun)
+
+
+async def _traced(accept: Callable[[], Awaitable[Taken]], size: int) -> Taken:
+    """In a span of its own where the trace is sampled: for all others that would be a tenth of the work."""
+    current = tracing.traceparent()
+    if current is None or not tracing.is_sampled(current.encode()):
+        return await accept()
+    with tracing.span("ingestion.accept_batch", size=size):
+        return await accept()
 
 
 def _parsed(parse: Callable[[], Envelope]) -> Envelope:
