@@ -40,9 +40,10 @@ def rooms(names: Sequence[str] = SERVICES) -> tuple[Room, ...]:
 
 def _room(name: str) -> Room:
     package = f"didymos_{name.replace('-', '_')}"
-    settings = import_module(f"{package}.settings")
-    cls = getattr(settings, f"{''.join(word.capitalize() for word in name.split('-'))}Settings")
-    return Room(name, cls, import_module(f"{package}.bootstrap").bootstrap)
+    module = import_module(f"{package}.settings")
+    (found,) = (cls for cls in vars(module).values() if isinstance(cls, type) and cls.__module__ == module.__name__
+                and issubclass(cls, Settings))  # fmt: skip
+    return Room(name, found, import_module(f"{package}.bootstrap").bootstrap)
 
 
 @asynccontextmanager

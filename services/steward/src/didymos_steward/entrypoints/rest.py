@@ -22,7 +22,7 @@ from didymos_steward.application.undo_act import undo_act
 from didymos_steward.domain.steward import Act, Band, Steward
 
 PROPERTY = r"[a-z0-9_-]{1,64}(/[a-z0-9_-]{1,64}){0,6}"
-Waits = Annotated[str | None, Header(alias="Consistency-Token", max_length=1024)]
+Waits = Annotated[str | None, Header(alias="Consistency-Token", max_length=4096)]
 Property = Annotated[str, Field(pattern=f"^{PROPERTY}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 ActIdPath = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
