@@ -1,4 +1,4 @@
-"""Who may take part in a round: consent asked of `decide`, twin by twin, and the minima. identity.md 7, privacy.md 1."""
+"""Who may take part in a round: consent asked of `decide`, twin by twin, and the minima. privacy.md section 1."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,7 +132,7 @@ def admit(offered: Mapping[Did, Sequence[TwinId]], use: Use, facts_of: FactsOf, 
             break
     admitted = {twin: made.grant for twin, made in decided.items() if made.grant is not None}
     members = []
-    for site in sorted(set(places[twin] for twin in admitted)):
+    for site in sorted({places[twin] for twin in admitted}):
         own = tuple(Subject(twin, admitted[twin]) for twin in sorted(admitted) if places[twin] == site)
         members.append(Member(site, own, len(own)))
     return Admission(Cohort(tuple(members)), refused)

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from math import isfinite
 from statistics import median
 from typing import Final
 
 from didymos_did import Did, GrantId, TwinId
+from didymos_provenance import thread_of
 
 CAP: Final = 3.0  # times the median of the positive scores: one site cannot attest itself the whole price
 METHOD: Final = "attested-dot"
-THREAD_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +44,6 @@ class Contribution:
     score: float
     rounds: int
     method: str = METHOD
-
-
-def thread_of(name: GrantId | str) -> bytes:
-    """16 bytes that name a grant or a run in public. marketplace-ledger.md section 1."""
-    return sha256(b"didymos/thread/v1\0" + name.encode()).digest()[:THREAD_BYTES]
 
 
 def capped(scores: Sequence[float]) -> tuple[float, ...]:

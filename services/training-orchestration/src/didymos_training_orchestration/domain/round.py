@@ -69,7 +69,7 @@ def stepped(state: RoundState, step: Step) -> RoundState | Refused:
 class Round:
     """One round and its present attempt. `params`: the digest that it began from; `result`: the one that it gave.
 
-    `charged`: its budget was spent, which is final. `total`: digest of the sum; `transcript`: of what the survivors signed.
+    `charged`: its budget was spent, which is final. `total`: digest of the sum; `transcript`: what survivors signed.
     """
 
     run: RunId
@@ -78,8 +78,9 @@ class Round:
     params: Digest
     attempt: int = 1
     state: RoundState = RoundState.OPEN
-    deadline_us: int = 0
     opened_us: int = 0
+    training_us: int = 0
+    closed_us: int = 0
     accepted: tuple[Did, ...] = ()
     total: Digest = b""
     result: Digest = b""

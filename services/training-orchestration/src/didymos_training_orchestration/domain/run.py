@@ -67,12 +67,15 @@ class Terms:
     buyer: Did
     provider: Did
     purpose: Purpose
+    spec: Digest = b""  # of the one specification that the agreement admits; empty: it names none
+    rounds: int = 0  # that it pays for; 0: it does not say
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """`round`: the last one that ended; `committed`: how many of them changed the parameters; `params`: their digest.
 
+    `moments`: digests of the vectors that the server's optimiser keeps.
     `aborted`: how many ended without effect, in a row, up to now. `lease_epoch` grows with each coordinator.
     """
 
@@ -87,6 +90,7 @@ class Run:
     committed: int = 0
     aborted: int = 0
     params: Digest = b""
+    moments: tuple[Digest, ...] = ()
     lease_epoch: int = 0
     bitwise: bool = True
     fingerprint: str = ""

@@ -1,0 +1,82 @@
+"""First parameters, validation gradients and the fingerprint of this machine. torch is imported when it is needed."""
+
+import asyncio
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from didymos_contracts.errors.training import TRAINING_VALIDATION_MISMATCHED
+from didymos_learning import Flat, RunSpec, Windows, all_windows, read_glucose
+
+if TYPE_CHECKING:
+    from didymos_learning.engine import Engine
+
+
+class TorchMathematics:
+    """Fills `Mathematics`. `validation`: the file that runs commit to by its SHA-256; None: none is held here."""
+
+    def __init__(self, validation: Path | None) -> None:
+        self._validation = validation
+        self._windows: dict[bytes, Windows] = {}
+        self._turn = asyncio.Lock()  # one engine at a time, in one thread: else the bits are those of a race
+
+    async def initial(self, spec: RunSpec) -> Flat:
+        async with self._turn:
+            return await asyncio.to_thread(_initial, spec)
+
+    async def validation_gradient(self, spec: RunSpec, params: Flat) -> Flat | None:
+        if not spec.validation:
+            return None
+        async with self._turn:
+            return await asyncio.to_thread(self._gradient, spec, params)
+
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        import torch
+
+        return f"torch {torch.__version__}; {torch.backends.cpu.get_cpu_capability()}; numpy {np.__version__}; loop"
+
+    def _gradient(self, spec: RunSpec, params: Flat) -> Flat:
+        windows = self._windows_of(spec)
+        return _engine(spec).gradient(params, windows, spec.local.huber)
+
+    def _windows_of(self, spec: RunSpec) -> Windows:
+        name = spec.validation + sha256(repr(spec.model.task).encode()).digest()
+        if name not in self._windows:
+            held = None if self._validation is None else self._validation.read_bytes()
+            if held is None or sha256(held).digest() != spec.validation or self._validation is None:
+                raise TRAINING_VALIDATION_MISMATCHED.problem(committed=spec.validation.hex())
+            people = [all_windows(series, spec.model.task) for series in read_glucose(self._validation).values()]
+            self._windows[name] = joined(people)
+        return self._windows[name]
+
+
+def joined(parts: list[Windows]) -> Windows:
+    """Windows of several people, one after the other."""
+    names = ("inputs", "targets", "last", "truth", "anchors")
+    return Windows(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _initial(spec: RunSpec) -> Flat:
+    from didymos_learning.inline import initial_params
+
+    _one_thread()
+    return initial_params(spec)
+
+
+def _engine(spec: RunSpec) -> "Engine":
+    from didymos_learning.engine import Engine
+
+    _one_thread()
+    return Engine(spec.model)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)

@@ -1,0 +1,85 @@
+"""Models, their lineage, and what sites reported, as rows. learning.md section 11."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from didymos_did import Did, TwinId
+from didymos_kit.database.seen import insert_missing
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from didymos_training_orchestration.adapters.tables import EVALUATIONS, MODELS, PARENTS
+from didymos_training_orchestration.domain.contribution import SubjectReport
+from didymos_training_orchestration.domain.model import Model, ModelId, ModelKind, ModelState, Parent
+from didymos_training_orchestration.domain.run import RunId
+
+
+class SqlRegistry:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, model: Model, parents: Sequence[Parent]) -> None:
+        row = {
+            "model": model.id, "kind": model.kind.value, "run": model.run, "twin": model.twin, "task": model.task,
+            "params": model.params, "card": model.card, "state": model.state.value, "created_at": model.created_at,
+        }  # fmt: skip
+        await insert_missing(self._connection, MODELS, [row])
+        rows = [{"child": each.child, "parent": each.parent, "relation": each.relation} for each in parents]
+        if rows:
+            await insert_missing(self._connection, PARENTS, rows)
+
+    async def find(self, model: ModelId) -> Model | None:
+        row = (await self._connection.execute(select(MODELS).where(MODELS.c.model == model))).one_or_none()
+        return None if row is None else _model(row)
+
+    async def of_run(self, run: RunId) -> Sequence[Model]:
+        rows = await self._connection.execute(
+            select(MODELS).where(MODELS.c.run == run).order_by(MODELS.c.kind, MODELS.c.twin)
+        )
+        return [_model(row) for row in rows]
+
+    async def parents(self, model: ModelId) -> Sequence[Parent]:
+        rows = await self._connection.execute(
+            select(PARENTS).where(PARENTS.c.child == model).order_by(PARENTS.c.parent)
+        )
+        return [_parent(row) for row in rows]
+
+    async def children(self, model: ModelId) -> Sequence[Parent]:
+        rows = await self._connection.execute(
+            select(PARENTS).where(PARENTS.c.parent == model).order_by(PARENTS.c.child)
+        )
+        return [_parent(row) for row in rows]
+
+    async def report(self, run: RunId, reports: Sequence[SubjectReport]) -> None:
+        rows = [_report_row(run, report) for report in reports]
+        if rows:
+            await insert_missing(self._connection, EVALUATIONS, rows)
+
+    async def reports(self, run: RunId) -> Sequence[SubjectReport]:
+        rows = await self._connection.execute(
+            select(EVALUATIONS).where(EVALUATIONS.c.run == run).order_by(EVALUATIONS.c.twin)
+        )
+        return [_report(row) for row in rows]
+
+
+def _model(row: Row[Any]) -> Model:
+    twin = None if row.twin is None else TwinId(Did(row.twin))
+    return Model(
+        ModelId(row.model), ModelKind(row.kind), RunId(row.run), twin, row.task, row.params, row.card, row.created_at,
+        ModelState(row.state),
+    )  # fmt: skip
+
+
+def _parent(row: Row[Any]) -> Parent:
+    return Parent(ModelId(row.child), row.parent, row.relation)
+
+
+def _report_row(run: RunId, report: SubjectReport) -> dict[str, Any]:
+    said = {name: getattr(report, name) for name in SubjectReport.__slots__}
+    return {**said, "run": run, "accepted": int(report.accepted)}
+
+
+def _report(row: Row[Any]) -> SubjectReport:
+    said = {name: getattr(row, name) for name in SubjectReport.__slots__}
+    said |= {"twin": TwinId(Did(row.twin)), "site": Did(row.site), "accepted": bool(row.accepted)}
+    return SubjectReport(**said)

@@ -1,0 +1,125 @@
+"""Simulated clients in chunks: one call trains a chunk and answers one sum. learning.md sections 3 to 5."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+from didymos_did import Did
+from didymos_learning import ClientData, Flat, LearningError, RunSpec, TaskSpec, Total, client_data, read_glucose
+
+from didymos_training_orchestration.application.results import Lost, Offer, Order, Part, Result
+from didymos_training_orchestration.domain.contribution import SubjectReport
+
+FAILURES: Final = 3  # of one chunk, then it is lost
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSum:
+    """What one call answers: the weighted sum (d,), the weights, and how many clients are in it."""
+
+    total: Flat
+    weight: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Clients `first` up to, not with, `last` of the sorted population, by index: `name` stands in the cohort."""
+
+    name: Did
+    first: int
+    last: int
+
+
+class Trainer(Protocol):
+    """Where chunks are trained."""
+
+    @property
+    def width(self) -> int:
+        """How many calls may be in flight."""
+
+    async def begin(self, params: Flat) -> None:
+        """The parameters of a round, handed out once."""
+
+    async def train(self, spec: RunSpec, round_: int, chunk: Chunk, attempt: int) -> ChunkSum:
+        """Raises ChunkLostError when the worker died: the chunk may run elsewhere, with the same bits."""
+
+
+class ChunkLostError(RuntimeError):
+    """A worker died with a chunk in hand."""
+
+
+class SimulatedClients:
+    """Fills `Clients` for runs in clear. Chunk borders depend on the population and `per_chunk` only."""
+
+    def __init__(self, population: int, per_chunk: int, trainer: Trainer) -> None:
+        self._chunks = chunks(population, per_chunk)
+        self._trainer = trainer
+
+    async def offered(self, spec: RunSpec) -> Offer:
+        del spec
+        return Offer(chunks={chunk.name: chunk.last - chunk.first for chunk in self._chunks})
+
+    async def changed(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def open(self, order: Order, params: Flat) -> None:
+        del order
+        await self._trainer.begin(params)
+
+    async def results(self, order: Order) -> AsyncIterator[Result]:
+        """In the order of the cohort; at most `width` calls are in flight, so few sums wait in memory."""
+        asked = {member.name for member in order.cohort.members}
+        waiting = [chunk for chunk in self._chunks if chunk.name in asked]
+        room = asyncio.Semaphore(self._trainer.width)
+        async with asyncio.TaskGroup() as calls:
+            tasks = [calls.create_task(self._train(order, chunk, room)) for chunk in waiting]
+            for task in tasks:
+                yield await task
+
+    async def _train(self, order: Order, chunk: Chunk, room: asyncio.Semaphore) -> Result:
+        async with room:
+            for attempt in range(FAILURES):
+                try:
+                    done = await self._trainer.train(order.spec, order.round, chunk, attempt)
+                except ChunkLostError:
+                    continue
+                except LearningError as error:
+                    return Lost(chunk.name, error.code)
+                return Part(chunk.name, Total(done.total.astype(np.float64), done.weight, done.count))
+        return Lost(chunk.name, "worker_lost")
+
+    async def close(self, order: Order, outcome: str, reason: str) -> None:
+        """Simulated clients keep nothing."""
+
+    async def personalise(self, order: Order, params: Flat) -> Sequence[SubjectReport]:
+        """Nobody owns a simulated client: there are no personal models."""
+        del order, params
+        return ()
+
+
+def chunks(population: int, per_chunk: int) -> tuple[Chunk, ...]:
+    """Even chunks of at most `per_chunk` clients; sizes differ by one at most."""
+    count = -(-population // per_chunk)
+    borders = [population * at // count for at in range(count + 1)] if count else [0]
+    return tuple(
+        Chunk(Did(f"chunk:{at:06d}"), first, last)
+        for at, (first, last) in enumerate(pairwise(borders))
+    )
+
+
+def load_clients(source: Path, task: TaskSpec) -> list[ClientData]:
+    """The people of a CSV, or of each CSV in a folder, sorted by name; who has too few readings is left out."""
+    files = sorted(source.glob("*.csv*")) if source.is_dir() else [source]
+    people = {name: series for file in files for name, series in read_glucose(file).items()}
+    found = []
+    for name in sorted(people):
+        try:
+            found.append(client_data(name, people[name], task))
+        except LearningError:
+            continue
+    return found

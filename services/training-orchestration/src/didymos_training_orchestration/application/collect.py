@@ -1,0 +1,126 @@
+"""What comes back in one attempt, until there is a sum or there will be none. learning.md section 5, step 5."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+import numpy as np
+from didymos_did import Did
+from didymos_learning import Total, ordered_sum
+
+from didymos_training_orchestration.application.advance_round import REVOKED, STALE, advance_round, settle_members
+from didymos_training_orchestration.application.ports import Work
+from didymos_training_orchestration.application.results import Broken, Lost, Opened, Order, Part, Reached, Stage
+from didymos_training_orchestration.application.world import World
+from didymos_training_orchestration.domain.cohort import Cohort
+from didymos_training_orchestration.domain.round import Round, quorum
+from didymos_training_orchestration.domain.run import Digest
+
+QUORUM: Final = "quorum"
+ASK_AGAIN_SECONDS: Final = 0.5
+SAFE: Final = frozenset({Stage.AGREE, Stage.SHARE, Stage.MASK})  # no vector is masked before MASK is told
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """The sum of `accepted`, in the order of the cohort, and what became of each member."""
+
+    round: Round
+    accepted: tuple[Did, ...]
+    total: Total
+    transcript: Digest
+    outcomes: dict[Did, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No sum. `again`: another attempt of this round is safe."""
+
+    round: Round
+    code: str
+    again: bool
+    outcomes: dict[Did, str]
+
+
+@dataclass
+class _Desk:
+    round: Round
+    parts: dict[Did, Total] = field(default_factory=dict)
+    outcomes: dict[Did, str] = field(default_factory=dict)
+
+
+async def collect(order: Order, round_: Round, epoch: int, world: World, kind: str) -> Collected | Failed:
+    """Raises as `hold`: then the attempt stays as it is, for whoever drives the run next."""
+    clients = world.clients["simulated" if kind == "simulated" else "sites"]
+    desk, masked = _Desk(round_), order.spec.masking == "pairwise" and kind != "simulated"
+    async with aclosing(clients.results(order)) as results:  # type: ignore[type-var] # they are generators
+        async for result in results:
+            match result:
+                case Part(member, total):
+                    desk.parts[member] = total
+                case Lost(member, code):
+                    desk.outcomes[member] = code
+                    world.meters.client("dropped" if code == "deadline" else "refused")
+                case Reached(stage, members):
+                    refused = await _reached(desk, epoch, stage, _only(order.cohort, members), world)
+                    if refused is not None:
+                        again = stage in SAFE and not desk.round.charged
+                        return Failed(desk.round, refused, again=again, outcomes=desk.outcomes)
+                case Broken(code):
+                    return Failed(desk.round, code, desk.round.state.value == "open", desk.outcomes)
+                case Opened(survivors, total, transcript):
+                    outcomes = desk.outcomes | dict.fromkeys(survivors, "delivered")
+                    return Collected(desk.round, survivors, total, transcript, outcomes)
+    if masked:
+        return Failed(desk.round, QUORUM, again=False, outcomes=desk.outcomes)
+    return await _clear(order, desk, epoch, world, kind)
+
+
+async def _reached(desk: _Desk, epoch: int, stage: Stage, members: Cohort, world: World) -> str | None:
+    """Make the stage durable before it takes effect; the code by which the attempt ends instead."""
+    moved = await _known(
+        lambda work: advance_round(desk.round, epoch, stage, members, world.consent, work, world.clock), world
+    )
+    if isinstance(moved, str):
+        return moved
+    desk.round = moved
+    return None
+
+
+async def _clear(order: Order, desk: _Desk, epoch: int, world: World, kind: str) -> Collected | Failed:
+    """The ordered sum of the parts, if they are enough. Parts of members with a revoked subject are not added."""
+    here = _only(order.cohort, tuple(desk.parts))
+    settled = await _known(
+        lambda work: settle_members(desk.round, epoch, here, world.consent, work, world.clock), world
+    )
+    if isinstance(settled, str):
+        return Failed(desk.round, settled, again=True, outcomes=desk.outcomes)
+    desk.round, out = settled
+    if out:
+        return Failed(desk.round, REVOKED, again=True, outcomes=desk.outcomes | dict.fromkeys(out, REVOKED))
+    wanted = len(order.cohort.members) if kind == "simulated" else None
+    needed = wanted or quorum(len(order.cohort.members), order.spec.cohort.surviving)
+    if len(here.members) < needed:
+        return Failed(desk.round, QUORUM, again=True, outcomes=desk.outcomes)
+    parts = [desk.parts[name] for name in here.names]
+    summed = ordered_sum((part.vector.astype(np.float32) for part in parts), order.spec.model.layout.size)
+    total = Total(summed, float(sum(part.weight for part in parts)), sum(part.count for part in parts))
+    return Collected(desk.round, here.names, total, b"", desk.outcomes | dict.fromkeys(here.names, "delivered"))
+
+
+async def _known(use_case: Callable[[Work], Awaitable[T | str]], world: World) -> T | str:
+    """`use_case`, asked again while consent is stale: that passes by itself, and the round waits."""
+    until = world.clock.monotonic() + world.pace.gather_seconds
+    clients = next(iter(world.clients.values()))
+    while True:
+        said = await world.units(use_case)
+        if said != STALE or world.clock.monotonic() >= until:
+            return said
+        await clients.changed(ASK_AGAIN_SECONDS)
+
+
+def _only(cohort: Cohort, names: tuple[Did, ...]) -> Cohort:
+    kept = set(names)
+    return Cohort(tuple(member for member in cohort.members if member.name in kept))

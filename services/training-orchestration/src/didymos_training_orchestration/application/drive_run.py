@@ -1,0 +1,204 @@
+"""Drive one run from where it stands to its end. Every step is durable before the next: any of them may be the last.
+
+A coordinator that comes after repeats from the newest checkpoint, and gets the same bits. learning.md section 5.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from didymos_contracts.errors import Problem
+from didymos_kit import log
+from didymos_kit.faults import fault_point
+from didymos_learning import Flat, ServerState, flat_bytes, flat_view, settings_of, strategy_of
+from didymos_learning.strategies import BySum
+
+from didymos_training_orchestration.application.close_round import Closing, abort_round, close_round
+from didymos_training_orchestration.application.collect import Collected, Failed, collect
+from didymos_training_orchestration.application.complete_run import NO_ROUND, complete_run, fail_run
+from didymos_training_orchestration.application.events import RunStarted
+from didymos_training_orchestration.application.hold import hold, move, store
+from didymos_training_orchestration.application.open_round import open_round, retry_round
+from didymos_training_orchestration.application.personalise import personalise
+from didymos_training_orchestration.application.ports import Work
+from didymos_training_orchestration.application.results import Order
+from didymos_training_orchestration.application.world import World
+from didymos_training_orchestration.domain.cohort import use_of
+from didymos_training_orchestration.domain.round import ATTEMPTS, IN_FLIGHT, Round, RoundState
+from didymos_training_orchestration.domain.run import ENDED, Move, Run, RunId
+
+
+async def drive_run(name: RunId, epoch: int, world: World) -> None:
+    """Until the run is paused, completed or failed. Raises TRAINING_LEASE_LOST; TRAINING_RUN_STATE once it was moved."""
+    run = await _begun(name, epoch, world)
+    await _say_again_how_the_last_round_ended(run, world)
+    while not run.over:
+        flight = await world.units(lambda work: _in_flight(name, work)) or await _opened(run, epoch, world)
+        if flight is None:
+            return
+        await _round(run, flight, epoch, world)
+        run = await world.units(lambda work: hold(name, epoch, work))
+    if not run.committed:
+        await world.units(lambda work: fail_run(name, epoch, NO_ROUND, work))
+        return
+    reports = await personalise(run, world)
+    fault_point("training.personalised")
+    await world.units(lambda work: complete_run(name, epoch, reports, work, world.clock))
+    world.meters.model("global", "accepted")
+    for report in reports:
+        world.meters.model("personal", "accepted" if report.accepted else "rejected")
+    log.get().info("training.run_completed", run=name, rounds=run.committed)
+
+
+async def _begun(name: RunId, epoch: int, world: World) -> Run:
+    """The run with its first parameters; another machine than before is noted, for its bits may differ."""
+    run = await world.units(lambda work: hold(name, epoch, work))
+    fingerprint = world.mathematics.fingerprint()
+    if run.params:
+        if run.fingerprint == fingerprint or not run.bitwise:
+            return run
+        return await world.units(lambda work: _marked(name, epoch, work))
+    params = await world.objects.put(flat_bytes(await world.mathematics.initial(run.spec)))
+    await world.objects.put(run.spec.to_json())
+
+    async def begin(work: Work) -> Run:
+        fresh = await hold(name, epoch, work)
+        begun = await store(replace(fresh, params=params, fingerprint=fingerprint), work)
+        work.publish(RunStarted(begun, world.clock.now()))
+        return begun
+
+    return await world.units(begin)
+
+
+async def _marked(name: RunId, epoch: int, work: Work) -> Run:
+    return await store(replace(await hold(name, epoch, work), bitwise=False), work)
+
+
+async def _in_flight(name: RunId, work: Work) -> Round | None:
+    return next((each for each in await work.rounds.of(name) if each.state in IN_FLIGHT), None)
+
+
+async def _opened(run: Run, epoch: int, world: World) -> Round | None:
+    """The next round, once enough members are there; None when they did not come, and the run is paused."""
+    clients, missed = world.clients[run.clients], None
+    until = world.clock.monotonic() + world.pace.gather_seconds
+    while missed is None or world.clock.monotonic() < until:
+        offer = await clients.offered(run.spec)
+        found = await world.units(
+            lambda work, offer=offer: open_round(  # type: ignore[misc] # bound at once
+                run.id, epoch, offer, world.pace.first_training_us, world.consent, work, world.clock
+            )
+        )
+        if isinstance(found, Round):
+            return found
+        missed = found
+        await clients.changed(1.0)
+    await world.units(lambda work: _paused(run.id, epoch, missed, work))
+    return None
+
+
+async def _paused(name: RunId, epoch: int, why: Problem, work: Work) -> Run:
+    log.get().warning("training.run_paused", run=name, reason=why.row.code, **why.values)
+    return await move(await hold(name, epoch, work), Move.PAUSE, work, why.row.code)
+
+
+async def _round(run: Run, flight: Round, epoch: int, world: World) -> None:
+    """All attempts of one round, to its end."""
+    clients, round_ = world.clients[run.clients], flight
+    raw = await world.objects.get(run.params)
+    params = flat_view(raw or b"", run.spec.model.layout.size)
+    gradient = await world.mathematics.validation_gradient(run.spec, params)
+    digest = b"" if gradient is None else await world.objects.put(flat_bytes(gradient))
+    world.meters.opened()
+    begun = world.clock.monotonic()
+    while True:
+        order = order_of(run, round_, digest)
+        await clients.open(order, params)
+        got = await collect(order, round_, epoch, world, run.clients)
+        if isinstance(got, Collected):
+            await _commit(run, got, params, epoch, world)
+            await clients.close(order, "committed", "")
+            break
+        following = await _another(run, got, epoch, world)
+        await clients.close(order, "aborted", got.code)
+        if following is None:
+            break
+        round_ = following
+    world.meters.ended("closed" if isinstance(got, Collected) else "aborted", world.clock.monotonic() - begun)
+
+
+async def _another(run: Run, failed: Failed, epoch: int, world: World) -> Round | None:
+    """The next attempt; None when the round is aborted."""
+    log.get().warning("training.attempt_failed", run=run.id, round=failed.round.number, code=failed.code)
+    spent = failed.round.attempt >= ATTEMPTS
+    if failed.again and not spent:
+        offer = await world.clients[run.clients].offered(run.spec)
+        found = await world.units(
+            lambda work: retry_round(failed.round, epoch, offer, world.consent, work, world.clock)
+        )
+        if isinstance(found, Round):
+            return found
+        spent = True
+    pause = failed.again and spent
+    await world.units(
+        lambda work: abort_round(failed.round, epoch, failed.code, failed.outcomes, work, world.clock, pause=pause)
+    )
+    return None
+
+
+async def _commit(run: Run, got: Collected, params: Flat, epoch: int, world: World) -> None:
+    """(1) the total, (2) the checkpoint, (3) one transaction. A crash before (3) repeats from the newest object."""
+    strategy = strategy_of(run.spec.strategy, "pairwise")
+    if not isinstance(strategy, BySum):
+        raise TypeError(strategy.name)  # pragma: no cover - `create_run` holds that
+    state = strategy.init(params)
+    if run.moments:
+        state = ServerState(params, tuple([await _moment(run, digest, world) for digest in run.moments]))
+    after = strategy.apply(state, got.total, settings_of(strategy, run.spec.strategy))
+    total = await world.objects.put(got.total.vector.astype("<f8").tobytes())
+    fault_point("training.total_written")
+    result = await world.objects.put(flat_bytes(after.params))
+    moments = tuple([await world.objects.put(flat_bytes(moment)) for moment in after.moments])
+    fault_point("training.checkpoint_written")
+    closing = Closing(got.accepted, total, result, moments, got.transcript, got.outcomes)
+    await world.units(lambda work: close_round(got.round, epoch, closing, work, world.clock))
+    fault_point("training.round_committed")
+    for _ in got.accepted:
+        world.meters.client("delivered")
+    log.get().info(
+        "training.round_closed", run=run.id, round=got.round.number, accepted=len(got.accepted),
+        step=float(np.abs(after.params - params).max()),
+    )  # fmt: skip
+
+
+async def _moment(run: Run, digest: bytes, world: World) -> Flat:
+    return flat_view(await world.objects.get(digest) or b"", run.spec.model.layout.size)
+
+
+def order_of(run: Run, round_: Round, gradient: bytes) -> Order:
+    """The order to train of this attempt: the same after a restart."""
+    use = use_of(run.terms.buyer, run.terms.purpose, run.terms.agreement, run.spec)
+    return Order(
+        run.id, round_.number, round_.attempt, round_.opened_us + round_.training_us, run.spec, use, round_.cohort,
+        round_.params, round_.training_us, gradient,
+    )  # fmt: skip
+
+
+async def _say_again_how_the_last_round_ended(run: Run, world: World) -> None:
+    """Members that were away when it ended must learn it: repeats are harmless."""
+    if not run.round:
+        return
+    last = await world.units(lambda work: work.rounds.find(run.id, run.round))
+    if last is not None:
+        outcome = "committed" if last.state is RoundState.COMMITTED else "aborted"
+        await world.clients[run.clients].close(order_of(run, last, b""), outcome, last.reason)
+
+
+async def tell_the_end(name: RunId, world: World) -> None:
+    """A run that somebody ended: its members drop what they kept."""
+    run = await world.units(lambda work: work.runs.find(name))
+    if run is None or run.state not in ENDED or run.clients not in world.clients:
+        return
+    rounds = await world.units(lambda work: work.rounds.of(name))
+    if rounds:
+        outcome = "committed" if rounds[-1].state is RoundState.COMMITTED else "aborted"
+        await world.clients[run.clients].close(order_of(run, rounds[-1], b""), outcome, rounds[-1].reason)

@@ -1,0 +1,58 @@
+"""After the last round: every member fits and gates the models of its subjects, and reports. learning.md section 9."""
+
+from collections.abc import Sequence
+
+from didymos_did import TwinId, decide
+from didymos_learning import flat_view
+
+from didymos_training_orchestration.application.complete_run import participation
+from didymos_training_orchestration.application.results import Order
+from didymos_training_orchestration.application.world import World
+from didymos_training_orchestration.domain.cohort import Cohort, Member, use_of
+from didymos_training_orchestration.domain.contribution import SubjectReport
+from didymos_training_orchestration.domain.run import Run
+
+ATTEMPT = 1
+
+
+async def personalise(run: Run, world: World) -> Sequence[SubjectReport]:
+    """The reports, of subjects that took part and whose owners still allow it."""
+    took_part = participation(await world.units(lambda work: work.rounds.of(run.id)))
+    cohort = took_part.cohort if run.clients == "simulated" else _allowed(run, took_part.cohort, world)
+    if not cohort.members:
+        return ()
+    raw = await world.objects.get(run.params)
+    params = flat_view(raw or b"", run.spec.model.layout.size)
+    gradient = await world.mathematics.validation_gradient(run.spec, params)
+    digest = b"" if gradient is None else await world.objects.put(gradient.astype("<f4").tobytes())
+    use = use_of(run.terms.buyer, run.terms.purpose, run.terms.agreement, run.spec)
+    deadline = world.clock.now_us() + world.pace.personal_us
+    order = Order(
+        run.id,
+        run.spec.rounds + 1,
+        ATTEMPT,
+        deadline,
+        run.spec,
+        use,
+        cohort,
+        run.params,
+        world.pace.personal_us,
+        digest,
+    )
+    return await world.clients[run.clients].personalise(order, params)
+
+
+def _allowed(run: Run, cohort: Cohort, world: World) -> Cohort:
+    """Without subjects whose owners withdrew. A budget that the run used up is no withdrawal."""
+    use = use_of(run.terms.buyer, run.terms.purpose, run.terms.agreement, run.spec)
+    now = world.clock.now()
+
+    def allowed(twin: TwinId) -> bool:
+        return decide(use.of(twin, cohort.size), world.consent.facts(twin), now).allowed
+
+    members = []
+    for member in cohort.members:
+        own = tuple(subject for subject in member.subjects if allowed(subject.twin))
+        if own:
+            members.append(Member(member.name, own, len(own)))
+    return Cohort(tuple(members))

@@ -1,0 +1,68 @@
+"""What parties of a run may read of it. Others learn no more than of a run that is not there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from didymos_contracts.errors.platform import PLATFORM_NOT_FOUND
+from didymos_did import Did
+
+from didymos_training_orchestration.application.ports import Work
+from didymos_training_orchestration.domain.contribution import SubjectReport
+from didymos_training_orchestration.domain.model import Model, ModelId, ModelKind, Parent
+from didymos_training_orchestration.domain.round import Round
+from didymos_training_orchestration.domain.run import Run, RunId
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    rounds: Sequence[Round]
+    outcomes: Mapping[int, Mapping[tuple[int, Did], str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    model: Model
+    parents: Sequence[Parent]
+    children: Sequence[Parent]
+
+
+async def read_run(name: RunId, party: Did, work: Work) -> Run:
+    """Raises PLATFORM_NOT_FOUND."""
+    run = await work.runs.find(name)
+    if run is None or party not in (run.terms.buyer, run.terms.provider):
+        raise PLATFORM_NOT_FOUND.problem(run=name)
+    return run
+
+
+async def read_rounds(name: RunId, party: Did, work: Work) -> Rounds:
+    """Raises PLATFORM_NOT_FOUND."""
+    await read_run(name, party, work)
+    rounds = await work.rounds.of(name)
+    return Rounds(rounds, {each.number: await work.rounds.outcomes(name, each.number) for each in rounds})
+
+
+async def read_evaluation(name: RunId, party: Did, work: Work) -> Sequence[SubjectReport]:
+    """The lines of the sites' own reports. Raises PLATFORM_NOT_FOUND."""
+    await read_run(name, party, work)
+    return await work.registry.reports(name)
+
+
+async def read_models(name: RunId, party: Did, work: Work) -> Sequence[Model]:
+    """Raises PLATFORM_NOT_FOUND."""
+    await read_run(name, party, work)
+    return await work.registry.of_run(name)
+
+
+async def read_model(name: ModelId, party: Did, owner: Did | None, work: Work) -> Lineage:
+    """Shared models for the parties of their run, personal ones for the owner of the twin, too.
+
+    `owner`: of the twin, as the tail of identity knows it. Raises PLATFORM_NOT_FOUND.
+    """
+    model = await work.registry.find(name)
+    if model is None:
+        raise PLATFORM_NOT_FOUND.problem(model=name)
+    if not (model.kind is ModelKind.PERSONAL and owner == party and owner is not None):
+        run = await work.runs.find(model.run)
+        if run is None or party not in (run.terms.buyer, run.terms.provider):
+            raise PLATFORM_NOT_FOUND.problem(model=name)
+    return Lineage(model, await work.registry.parents(name), await work.registry.children(name))

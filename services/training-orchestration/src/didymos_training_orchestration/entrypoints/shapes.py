@@ -1,0 +1,85 @@
+"""What REST takes and answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from didymos_did import Did, parse_strict
+from didymos_kit.http.body import Strict
+from pydantic import Field
+
+from didymos_training_orchestration.domain.contribution import SubjectReport
+from didymos_training_orchestration.domain.model import Model, Parent, mean_metrics, metrics_of
+from didymos_training_orchestration.domain.round import Round
+from didymos_training_orchestration.domain.run import Run
+
+Json = dict[str, Any]
+SPEC_BYTES = 256 * 1024
+
+
+class NewRun(Strict):
+    """`spec`: a RunSpec. `purpose`: which one, when the agreement admits several."""
+
+    agreement: str = Field(default="", max_length=256)
+    spec: dict[str, Any]
+    purpose: str = Field(default="", max_length=256)
+    clients: Literal["sites", "simulated"] = "sites"
+
+
+def shown_run(run: Run) -> Json:
+    return {
+        "run": run.id, "agreement": run.terms.agreement, "buyer": run.terms.buyer, "provider": run.terms.provider,
+        "purpose": str(run.terms.purpose), "state": run.state.value, "reason": run.reason, "round": run.round,
+        "rounds": run.spec.rounds, "committed": run.committed, "masking": run.spec.masking, "clients": run.clients,
+        "spec_digest": run.spec.digest.hex(), "params_digest": run.params.hex(), "bitwise": run.bitwise,
+        "fingerprint": run.fingerprint, "revision": run.revision, "created_at": run.created_at.isoformat(),
+        "differential_privacy": "none",
+    }  # fmt: skip
+
+
+def shown_round(round_: Round, outcomes: Mapping[tuple[int, Did], str]) -> Json:
+    return {
+        "round": round_.number, "attempt": round_.attempt, "state": round_.state.value, "reason": round_.reason,
+        "expected": len(round_.cohort.members), "accepted": len(round_.accepted), "charged": round_.charged,
+        "cohort_digest": round_.cohort.digest.hex(), "params_digest": round_.params.hex(),
+        "total_digest": round_.total.hex(), "result_digest": round_.result.hex(),
+        "transcript": round_.transcript.hex(),
+        "members": [
+            {"member": name, "attempt": attempt, "outcome": said} for (attempt, name), said in outcomes.items()
+        ],
+    }  # fmt: skip
+
+
+def shown_evaluation(reports: Sequence[SubjectReport]) -> Json:
+    return {
+        "self_reported": True,
+        "split": "time-ordered within each subject, with a purge gap; errors are on the last 20 %",
+        "mean": mean_metrics(reports),
+        "subjects": [
+            {
+                "twin": report.twin, "site": report.site, "accepted": report.accepted, "reason": report.reason,
+                "candidate": report.candidate, "bound": report.bound, "gate_windows": report.gate_windows,
+                "score": report.score, "interval": [report.interval_low, report.interval_high], **metrics_of(report),
+            }
+            for report in reports
+        ],
+    }  # fmt: skip
+
+
+def shown_model(model: Model) -> Json:
+    return {
+        "model": model.id, "kind": model.kind.value, "run": model.run, "twin": model.twin, "task": model.task,
+        "params_digest": model.params.hex(), "state": model.state.value, "created_at": model.created_at.isoformat(),
+    }  # fmt: skip
+
+
+def shown_lineage(model: Model, parents: Sequence[Parent], children: Sequence[Parent]) -> Json:
+    return {
+        "model": model.id,
+        "parents": [{"parent": each.parent, "relation": each.relation} for each in parents],
+        "children": [{"child": each.child, "relation": each.relation} for each in children],
+    }
+
+
+def card_of(model: Model) -> Json:
+    card: Json = parse_strict(model.card, limit=1 << 20, floats=True)
+    return card

@@ -1,0 +1,123 @@
+"""The coordinator in an embedded house, with sites that dial in."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from didymos_learning import RunSpec
+from didymos_testing.house import World, a_house, served
+from didymos_testing.training import AGREEMENT, BUYER, MarketBox, People, SiteDouble, an_agreement
+from didymos_training_orchestration.bootstrap import NAME, bootstrap
+from didymos_training_orchestration.settings import PaceSettings, TrainingSettings
+
+SECONDS = 60.0
+QUICK = PaceSettings(
+    first_training_seconds=20, gather_seconds=10, setup_seconds=10, mask_seconds=10, confirm_seconds=10,
+    unmask_seconds=10, personal_seconds=20,
+)  # fmt: skip
+
+
+@dataclass
+class Coordinator:
+    """A running coordinator, as its buyer sees it."""
+
+    world: World
+    market: MarketBox
+    buyer: httpx.AsyncClient
+
+    async def make(self, spec: RunSpec, **said: Any) -> str:
+        import json
+
+        body = {"agreement": AGREEMENT, "spec": json.loads(spec.to_json()), **said}
+        made = await self.buyer.post("/v1/runs", json=body)
+        assert made.status_code == 201, made.text
+        run: str = made.json()["run"]
+        return run
+
+    async def start(self, run: str) -> httpx.Response:
+        return await self.buyer.post(f"/v1/runs/{run}/start")
+
+    async def until(self, run: str, reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The run as soon as it is so."""
+        async with asyncio.timeout(SECONDS):
+            while True:
+                shown: dict[str, Any] = (await self.buyer.get(f"/v1/runs/{run}")).json()
+                if reached(shown):
+                    return shown
+                await asyncio.sleep(0.05)
+
+    async def ended(self, run: str) -> dict[str, Any]:
+        return await self.until(run, lambda shown: shown["state"] in ("completed", "failed", "cancelled", "paused"))
+
+    async def rounds(self, run: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await self.buyer.get(f"/v1/runs/{run}/rounds")).json()["rounds"]
+        return found
+
+
+@asynccontextmanager
+async def attending(world: World, sites: Sequence[SiteDouble]) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """The sites, dialled in."""
+    tasks = [asyncio.create_task(site.attend(world)) for site in sites]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def a_coordinator(folder: Path, **changes: Any) -> AsyncIterator[Coordinator]:
+    settings = TrainingSettings(**{"pace": QUICK, "poll_seconds": 0.05, **changes})
+    market = MarketBox({AGREEMENT: an_agreement()})
+    async with (
+        a_house(folder) as house,
+        bootstrap(settings, house) as service,
+        served(house, service, market.service) as world,
+        world.rest(BUYER, NAME) as buyer,
+    ):
+        yield Coordinator(world, market, buyer)
+
+
+@asynccontextmanager
+async def a_run(
+    folder: Path, spec: RunSpec, sites: Sequence[SiteDouble], people: People, **changes: Any
+) -> AsyncIterator[tuple[Coordinator, str]]:
+    """A coordinator whose sites are here and whose owners consented, and a run of `spec` that was made."""
+    async with a_coordinator(folder, **changes) as coordinator, attending(coordinator.world, sites):
+        clear = {"constraints": {"min-cohort": 10}} if spec.masking == "none" else {}
+        await people.consent(coordinator.world, **clear)
+        run = await coordinator.make(spec)
+        await here(coordinator, len(sites))
+        yield coordinator, run
+
+
+async def here(coordinator: Coordinator, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len((await coordinator.buyer.get("/v1/sites")).json()["sites"]) < count:
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def people() -> People:
+    return People.at(5, 2)
+
+
+@pytest.fixture
+def run_of() -> Callable[..., Any]:
+    return a_run
+
+
+@pytest.fixture
+def coordinator_in() -> Callable[..., Any]:
+    return a_coordinator
+
+
+@pytest.fixture
+def attend() -> Callable[..., Any]:
+    return attending
