@@ -1,6 +1,7 @@
 """Builders for the ledger service."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from didymos.training.v1.training_events_pb2 import ModelRegistered, RoundClosed
 from didymos.training.v1.training_types_pb2 import MODEL_KIND_GLOBAL
 from didymos_contracts.topics import MODEL
 from didymos_did import Ed25519Signer
+from didymos_kit.house import House
 from didymos_ledger.application.ports import EntryLog
 from didymos_ledger.bootstrap import bootstrap
 from didymos_ledger.domain.batch import EntryDraft
@@ -21,7 +23,7 @@ from didymos_marketplace.settings import MarketplaceSettings
 from didymos_provenance import Note, Verdict, decode_entries, parse_checkpoint, parse_note, verify_bundle
 
 from didymos_testing.house import World, a_house, served
-from didymos_testing.market import Market, a_person
+from didymos_testing.market import Market, Person, a_person, a_person_of
 from didymos_testing.provenance import a_salt, a_thread, an_event_id
 
 
@@ -133,5 +135,16 @@ async def a_ledger(folder: Path, people: int = 3, **settings: object) -> AsyncIt
         served(house, market, ledger) as world,
     ):
         made = Ledger(Market(world))
-        await made.market.join(*(a_person(house, str(number)) for number in range(people)))
+        await made.market.join(*_people(folder, house, people))
         yield made
+
+
+def _people(folder: Path, house: House, count: int) -> list[Person]:
+    """The same people with the same grants after a restart: their credentials lie in the folder."""
+    path = folder / "people.json"
+    if not path.exists():
+        made = [a_person(house, str(number)) for number in range(count)]
+        path.write_text(json.dumps([person.credential.decode() for person in made]))
+        return made
+    kept = [credential.encode() for credential in json.loads(path.read_text())]
+    return [a_person_of(str(number), credential) for number, credential in enumerate(kept)]

@@ -114,6 +114,11 @@ def a_person(house: House, name: str, **changes: Any) -> Person:  # noqa: ANN401
     return a_person_at(house.clock.now(), house.ids, name, **changes)
 
 
+def a_person_of(name: str, credential: bytes) -> Person:
+    """The person of this name, with a grant that was signed before."""
+    return Person(a_signer(f"owner {name}"), a_signer(f"twin {name}"), parse_grant(credential), credential)
+
+
 @dataclass
 class Market:
     """A running market, and what tests do with it."""
