@@ -156,11 +156,16 @@ def naive_bodies(shape: Shape, count: int) -> list[bytes]:
 
 
 async def naive(body: bytes, writer: Writer) -> None:
-    reading = Reading.model_validate_json(body)
+    await store_naively(Reading.model_validate_json(body), writer)
+
+
+async def store_naively(reading: Reading, writer: Writer) -> None:
+    """Check the signature over its own text, append it as a record."""
     said = reading.model_dump(exclude={"signature"})
     if not DEVICE.public.verify(json.dumps(said).encode(), bytes.fromhex(reading.signature)):
         raise RuntimeError("not signed")
-    await writer.append([Record(READINGS.name, reading.twin.encode(), body, {}, reading.observed_at_us // 1000)])
+    value = reading.model_dump_json().encode()
+    await writer.append([Record(READINGS.name, reading.twin.encode(), value, {}, reading.observed_at_us // 1000)])
 
 
 async def bare(body: bytes, writer: Writer) -> None:
