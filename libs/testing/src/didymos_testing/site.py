@@ -6,7 +6,7 @@ Nothing here imports `didymos_site`: its tests build the ports on these folders.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,9 @@ from didymos_learning import (
     GLUCOSE_TASK,
     CohortSpec,
     Flat,
-    LocalSpec,
-    PersonalSpec,
     RunSpec,
     StrategySpec,
+    demo_spec,
     flat_bytes,
     model_spec,
 )
@@ -80,20 +79,20 @@ from didymos_testing.clock import NOON
 from didymos_testing.did import GLUCOSE_TASK as GRANT_TASK
 from didymos_testing.did import RESEARCH, a_grant_id, a_signer
 
-ORGANISATION, COORDINATOR, BUYER = (a_signer(name) for name in ("clinic", "coordinator", "buyer"))
+ORGANISATION, COORDINATOR, BUYER = (a_signer(name) for name in ("clinic", "coordinator", "institute"))
 AGREEMENT = "urn:uuid:01930000-0000-7000-8000-0000000000aa"
 
 
 def a_spec(**changes: Any) -> RunSpec:  # noqa: ANN401 - any member of the specification
-    """A small forecaster, one epoch, masked."""
+    """A small forecaster, one epoch, four masked rounds over at least five sites."""
+    known = demo_spec(b"s" * 32)
     said: dict[str, Any] = {
         "model": model_spec("lstm", {"units": 4, "skip": 4}, GLUCOSE_TASK),
-        "local": LocalSpec(1, 0, 128, "adam", 1e-2, 1e-2, 0.0, 2.0, None, "float32"),
-        "strategy": StrategySpec("fedavg", {}), "rounds": 4, "cohort": CohortSpec(5, 4, 10, 1024.0), "seed": b"s" * 32,
-        "masking": "pairwise", "engine": "loop",
-        "personal": PersonalSpec((1, 2), 1e-2, (), (0.1,), 2, 1e-2), "validation": b"",
+        "local": replace(known.local, epochs=1, batch=128, lr=1e-2, lr_end=1e-2, clip=2.0),
+        "strategy": StrategySpec("fedavg", {}), "rounds": 4, "cohort": CohortSpec(5, 4, 10, 1024.0),
+        "personal": replace(known.personal, fine_tune=(1, 2), ditto=(), head_ridge=(0.1,), own_epochs=2),
     }  # fmt: skip
-    return RunSpec(**{**said, **changes})
+    return replace(known, **{**said, **changes})
 
 
 def readings(name: str, count: int) -> list[float]:
@@ -133,14 +132,14 @@ def a_person(number: int, **changes: Any) -> Person:  # noqa: ANN401 - of the te
 
 def a_site_folder(
     path: Path, people: Sequence[Person], *, count: int = 300, placement: str = "platform",
-    organisation: Ed25519Signer = ORGANISATION,
+    organisation: Ed25519Signer = ORGANISATION, at: datetime = NOON,
 ) -> Did:  # fmt: skip
-    """A folder as `README.md` of the site describes it; the site's DID."""
+    """A folder as `README.md` of the site describes it, enrolled around `at`; the site's DID."""
     (path / "grants").mkdir(parents=True)
     seed = sha256(f"site {path.name}".encode()).digest()
     (path / "site.key").write_text(seed.hex())
     site = Ed25519Signer(seed).did
-    window = (NOON - timedelta(days=1), NOON + timedelta(days=30))
+    window = (at - timedelta(days=1), at + timedelta(days=30))
     (path / "enrolment.json").write_bytes(jcs(sign_site_enrolment(site, window, organisation)))
     subjects = []
     for person in people:
