@@ -198,12 +198,15 @@ async def test_a_stream_acknowledges_in_order(tmp_path: Path) -> None:
         async def batches() -> AsyncIterator[SignedBatch]:
             for batch in sent:
                 yield message_of(batch)
+            yield message_of(a_batch(world, [5e6, 6e6], 200))
             yield SignedBatch(header=b"nonsense", blocks=[b""])
 
         acks: list[Ack] = [ack async for ack in IngestStub(peer.channel).Stream(batches())]
-        assert [ack.batch for ack in acks[:-1]] == [batch.digest for batch in sent]
-        assert all(ack.accepted == 1 and ack.token for ack in acks[:-1])
-        assert acks[-1].code == "batch.malformed"
+        *taken, refused, malformed = acks
+        assert [ack.batch for ack in taken] == [batch.digest for batch in sent]
+        assert all(ack.accepted == 1 and ack.token for ack in taken)
+        assert (refused.code, malformed.code) == ("reading.out_of_bounds", "batch.malformed")
+        assert [(each.index, each.count) for each in refused.refused] == [(0, 2)]
         found = [parcel.number for event in await accepted(world) for parcel in event.parcels]
         assert sorted(found) == list(range(20, 120))
 

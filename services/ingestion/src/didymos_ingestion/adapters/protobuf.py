@@ -2,6 +2,7 @@
 
 from didymos.ingestion.v1.ingestion_events_pb2 import ReadingsQuarantined
 from didymos.ingestion.v1.ingestion_service_pb2 import Ack
+from didymos.ingestion.v1.ingestion_types_pb2 import Refused
 from didymos.twin.v1.twin_events_pb2 import TwinLifecycleChanged
 from didymos.twin.v1.twin_types_pb2 import Lifecycle
 from didymos_contracts.errors import Problem
@@ -50,9 +51,13 @@ def ack_of(taken: Taken) -> Ack:
 
 
 def nack_of(digest: bytes, problem: Problem) -> Ack:
-    """A batch that was refused as a whole: its code, and when to come again."""
+    """A batch of which nothing was taken: its code, when to come again, and what was refused one by one."""
     detail = str(problem.values.get("detail", problem.row.title))
     seconds = retry_after(problem)
-    return Ack(
-        batch=digest, code=problem.row.code, detail=detail if seconds is None else f"{detail}; retry in {seconds} s"
-    )
+    if seconds is not None:
+        detail = f"{detail}; retry in {seconds} s"
+    refused = [
+        Refused(index=each["index"], count=each["count"], code=each["code"], detail=each["detail"])
+        for each in problem.values.get("refused", ())
+    ]
+    return Ack(batch=digest, code=problem.row.code, detail=detail, refused=refused)

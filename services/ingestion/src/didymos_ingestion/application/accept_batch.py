@@ -97,7 +97,7 @@ async def keep_batch(arrived: Arrived, ports: Ports, clock: Clock) -> Taken:
 
 
 def something(taken: Taken) -> Taken:
-    """`taken`, unless all of it is refused: raises the row of the first refusal, with all of them listed."""
+    """`taken`, unless all of it is refused: raises the row of the first refusal, with all of them as `refused`."""
     if taken.accepted:
         return taken
     first = taken.refused[0]
