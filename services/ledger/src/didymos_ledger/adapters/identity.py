@@ -3,7 +3,7 @@
 from didymos.identity.v1.identity_service_pb2 import GetRequest
 from didymos.identity.v1.identity_service_pb2_grpc import GrantsStub
 from didymos_contracts.errors import Problem
-from didymos_contracts.errors.platform import PLATFORM_NOT_FOUND
+from didymos_contracts.errors.platform import PLATFORM_NOT_FOUND, PLATFORM_UNAVAILABLE
 from didymos_kit.rpc import Peer
 
 
@@ -17,6 +17,7 @@ class IdentityCredentials:
         except Problem as problem:
             if problem.row == PLATFORM_NOT_FOUND:
                 return None
-            raise
+            # a refusal passes, too: a token key that is not in every tail yet must not bury a grant
+            raise PLATFORM_UNAVAILABLE.problem(dependency="identity", detail=problem.row.code) from problem
         credential: bytes = answer.credential
         return credential or None
