@@ -85,11 +85,11 @@ def _candidates(engine: Engine, client: ClientData, params: Flat, spec: RunSpec)
             if epoch == longest or (not pull and epoch in wanted.fine_tune):
                 tuned = engine.params()
                 name = f"ditto {pull:g}" if pull else f"fine-tune {epoch}"
-                yield Candidate(name, tuned, _gate_a(engine, tuned, client))
+                yield _candidate(engine, client, name, params, tuned, wanted.step)
                 engine.load(tuned)
     for ridge in wanted.head_ridge:
         fitted = head_fit(engine, client.fit, params, ridge)
-        yield Candidate(f"head-only {ridge:g}", fitted, _gate_a(engine, fitted, client))
+        yield _candidate(engine, client, f"head-only {ridge:g}", params, fitted, wanted.step)
 
 
 def head_fit(engine: Engine, windows: Windows, params: Flat, ridge: float) -> Flat:
@@ -109,6 +109,12 @@ def head_fit(engine: Engine, windows: Windows, params: Flat, ridge: float) -> Fl
     engine.layout.view(out, weight)[0] += change[:-1].astype(np.float32)
     engine.layout.view(out, bias)[0] += np.float32(change[-1])
     return out
+
+
+def _candidate(engine: Engine, client: ClientData, name: str, params: Flat, fitted: Flat, step: float) -> Candidate:
+    """`step` of the way: what one person's few days say of the rest is kept half in doubt (learning.md 9, ADR 32)."""
+    reached = params + np.multiply(fitted - params, np.float32(step))
+    return Candidate(name, reached, _gate_a(engine, reached, client))
 
 
 def _gate_a(engine: Engine, params: Flat, client: ClientData) -> float:

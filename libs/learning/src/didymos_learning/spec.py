@@ -145,13 +145,15 @@ class PersonalSpec:
 
     `fine_tune`: epochs, each a candidate, at rate `lr`. `ditto`: strengths of the pull to the global parameters, each a
     candidate of the most epochs of `fine_tune`. `head_ridge`: penalties of the exact head-only fit, each a candidate.
-    `own_epochs`, `own_lr`: the most epochs, and the rate, of a model from the person's data alone.
+    `step`: how much of the way from the global parameters to the fitted ones a candidate goes. `own_epochs`, `own_lr`:
+    the most epochs, and the rate, of a model from the person's data alone.
     """
 
     fine_tune: tuple[int, ...]
     lr: float
     ditto: tuple[float, ...]
     head_ridge: tuple[float, ...]
+    step: float
     own_epochs: int
     own_lr: float
 
@@ -164,6 +166,7 @@ class PersonalSpec:
                 len(self.head_ridge) <= 16 and all(r > 0.0 for r in self.head_ridge),
                 "head_ridge is positive, at most 16",
             ),
+            (0.0 < self.step <= 1.0, "step is in (0, 1]"),
             (1 <= self.own_epochs <= 10_000, "own_epochs is 1..10000"),
             (0.0 < self.lr <= 10.0 and 0.0 < self.own_lr <= 10.0, "rates are in (0, 10]"),
         )
