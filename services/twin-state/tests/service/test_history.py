@@ -32,7 +32,8 @@ async def past(client: httpx.AsyncClient, world: TwinWorld, token: str, **query:
 async def test_pages_tear_nothing_apart(tmp_path: Path) -> None:
     async with twin_world(tmp_path) as world, world.rest(world.owner) as client:
         token = await sent(world, [float(n) for n in range(100, 123)])
-        found, cursor = [], {}
+        found: list[float] = []
+        cursor: dict[str, str] = {}
         while True:
             page = await past(client, world, token, limit=5, **cursor)
             found += page["v"]

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from didymos.twin.v1.twin_service_pb2 import GetTwinRequest, RangeRequest, WatchRequest
 from didymos.twin.v1.twin_service_pb2_grpc import HistoryStub, TwinStateStub
+from didymos_contracts.errors import Problem
 from didymos_did import Ed25519Signer
 from didymos_testing.did import INSTITUTE, RESEARCH, STRANGER, a_read_terms
 from didymos_testing.kit import problem_codes
@@ -45,9 +47,7 @@ class Events:
 
 
 @asynccontextmanager
-async def watching(
-    world: TwinWorld, signer: Ed25519Signer, purpose: str = "", **headers: str
-) -> AsyncIterator[Events]:
+async def watching(world: TwinWorld, signer: Ed25519Signer, purpose: str = "", **headers: str) -> AsyncIterator[Events]:
     path = f"/v1/twins/{world.twin}/events"
     async with world.rest(signer, purpose) as client, client.stream("GET", path, headers=headers) as answer:
         assert answer.status_code == 200, await answer.aread()
@@ -104,12 +104,18 @@ async def test_a_reader_goes_on_where_it_stood(tmp_path: Path) -> None:
 
 async def test_a_reader_that_was_away_too_long_gets_the_state_afresh(tmp_path: Path) -> None:
     async with twin_world(tmp_path) as world:
-        await a_reader(world)
-    async with twin_world(tmp_path) as world:
-        async with watching(world, world.owner, **{"last-event-id": f"{world.part}:0"}) as events:
-            afresh = await events.next()
+        _, token = await a_reader(world)
+        async with watching(world, world.owner, **{"consistency-token": token}) as events:
+            for value in (101.0, 102.0):
+                await world.send([value], [world.house.clock.now_us()])
+                await events.until(value)
+    async with (
+        twin_world(tmp_path) as world,
+        watching(world, world.owner, **{"last-event-id": f"{world.part}:0"}) as events,
+    ):
+        afresh = await events.next()
     assert afresh["event"] == "resync"
-    assert afresh["data"]["reported"][GLUCOSE]["value"] == 100.0
+    assert afresh["data"]["reported"][GLUCOSE]["value"] == 102.0
 
 
 async def test_who_may_not_watch_is_told_nothing(tmp_path: Path) -> None:
@@ -146,11 +152,11 @@ async def test_grpc_says_what_rest_says(tmp_path: Path) -> None:
                 pushed = upcoming.result() if done else None
             assert pushed.reported[0].value.number == 120.0
             await world.world.identity.revoke(grant)
-            try:
-                async with asyncio.timeout(3):
-                    async for _ in watched:
-                        pass
-            except Exception as error:  # noqa: BLE001 - told by its code
-                assert "platform.not_found" in str(error)
-            else:
-                raise AssertionError("the stream goes on")
+            with pytest.raises(Problem, match=r"platform\.not_found"):
+                await _to_the_end(watched)
+
+
+async def _to_the_end(watched: AsyncIterator[Any]) -> None:
+    async with asyncio.timeout(3):
+        async for _ in watched:
+            pass

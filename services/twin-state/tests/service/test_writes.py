@@ -122,9 +122,7 @@ async def test_a_relation_is_listed_backwards_once_it_is_accepted(tmp_path: Path
         other = TwinWorld(world.world, "clinic")
         await other.create()
         async with world.rest(world.owner) as mine, world.rest(other.owner) as theirs:
-            put = await mine.put(
-                f"/v1/twins/{world.twin}/relations", json={"name": "treated-by", "target": other.twin}
-            )
+            put = await mine.put(f"/v1/twins/{world.twin}/relations", json={"name": "treated-by", "target": other.twin})
             before = (await theirs.get(f"/v1/twins/{other.twin}/relations", headers=_token(put))).json()
             said = {"source": world.twin, "name": "treated-by"}
             accepted = await theirs.post(f"/v1/twins/{other.twin}/relations/accept", json=said)

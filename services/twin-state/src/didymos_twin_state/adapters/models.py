@@ -58,9 +58,9 @@ def served_of(said: ModelRegistered) -> Served:
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
     low, high = _band(card, metrics)
-    period_us = int(task["period_s"]) * 1_000_000
+    name, period_us = str(task["property"]).removeprefix("features/"), int(task["period_s"]) * 1_000_000
     return Served(
-        said.model_id, said.run, said.twin, said.task, str(task["property"]), str(task["unit"]), period_us,
+        said.model_id, said.run, said.twin, said.task, name, str(task["unit"]), period_us,
         int(task["input"]), int(task["horizon"]) * period_us, bytes.fromhex(card["spec"]), said.params_digest, low,
         high, metrics,
     )  # fmt: skip

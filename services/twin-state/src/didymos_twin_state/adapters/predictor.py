@@ -19,7 +19,7 @@ from didymos_learning import (
     recent_inputs,
     series_of,
 )
-from didymos_privacy import PrivacyError, Recipient, model_info
+from didymos_privacy import PrivacyError, Recipient, model_info, unpack_model
 
 from didymos_twin_state.adapters.models import ModelFiles
 from didymos_twin_state.application.make_forecast import NoForecastError
@@ -35,11 +35,11 @@ KEPT_ENGINES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """`scale` None: the model is shared, and each twin's own past scales its readings."""
+    """`scale`: level, spread, step and move that the site scaled by. None: the model is shared, the past has to say."""
 
     spec: ModelSpec
     params: Flat
-    scale: Scale | None
+    scale: tuple[float, float, float, float] | None
 
 
 class TorchPredictor:
@@ -48,7 +48,7 @@ class TorchPredictor:
     def __init__(self, files: ModelFiles, recipient: Recipient) -> None:
         self._files, self._recipient = files, recipient
         self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
-        self._engines: OrderedDict[bytes, "Engine"] = OrderedDict()
+        self._engines: OrderedDict[bytes, Engine] = OrderedDict()
         self._one = asyncio.Lock()  # an engine is not for two threads, and one core is enough
 
     async def predict(self, model: Served, readings: Readings) -> float:
@@ -58,7 +58,7 @@ class TorchPredictor:
             raise NoForecastError("no_numbers")
         series = series_of(readings.times_us, numbers)
         async with self._one:
-            return await asyncio.to_thread(self._predicted, model, loaded, series)
+            return await asyncio.to_thread(self._predicted, loaded, series)
 
     async def _load(self, model: Served) -> _Loaded:
         """Raises NoForecastError `model_unreadable` for what is not there or does not fit."""
@@ -69,8 +69,6 @@ class TorchPredictor:
             spec = RunSpec.from_json(spec_raw).model
             scale = None
             if model.personal:
-                from didymos_privacy import unpack_model
-
                 scale, raw = unpack_model(self._recipient.open(raw, model_info(model.run, model.twin)))
             loaded = _Loaded(spec, flat_view(raw, spec.layout.size), scale)
         except (LearningError, PrivacyError, ValueError) as error:
@@ -80,11 +78,11 @@ class TorchPredictor:
             self._loaded.popitem(last=False)
         return loaded
 
-    def _predicted(self, model: Served, loaded: _Loaded, series: Series) -> float:
+    def _predicted(self, loaded: _Loaded, series: Series) -> float:
         """In the thread. Raises NoForecastError for a gap, or a past too short to scale by."""
         task = loaded.spec.task
         try:
-            scale = loaded.scale or client_data(model.twin, series, task).scale
+            scale = _scale(loaded, series)
             inputs = recent_inputs(series, task, scale)
             if inputs is None:
                 raise NoForecastError("gap")
@@ -110,3 +108,8 @@ class TorchPredictor:
             while len(self._engines) > KEPT_ENGINES:
                 self._engines.popitem(last=False)
         return engine
+
+
+def _scale(loaded: _Loaded, series: Series) -> Scale:
+    """How the twin's readings are scaled. Raises LearningError for a past too short to say."""
+    return client_data("", series, loaded.spec.task).scale if loaded.scale is None else Scale(*loaded.scale)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from didymos_contracts.errors import Problem
 from didymos_contracts.errors.platform import PLATFORM_NOT_FOUND
 from didymos_contracts.errors.twin import FORECAST_NO_HISTORY, READ_TOKEN_TIMEOUT
-from didymos_contracts.errors import Problem
 from didymos_did import Action, Task, TwinId
 from didymos_kit.clock import Clock
 

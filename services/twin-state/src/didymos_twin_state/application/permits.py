@@ -106,8 +106,9 @@ class Permits:
         return found.grant
 
     def is_owner(self, reader: Reader, twin: TwinId) -> bool:
-        owner = self._consents.facts(twin, {}).ownership.owner
-        return owner is not None and reader.actor == owner and reader.principal is None
+        """Whether the twin is the reader's own, and was not erased."""
+        known = self._consents.facts(twin, {}).ownership
+        return known.owner is not None and not known.erased and reader.actor == known.owner and reader.principal is None
 
     def _count(self, action: Action, grants: Collection[GrantId | None]) -> None:
         if action in COUNTED:

@@ -1,4 +1,4 @@
-"""Forecasts: what is known of a model, what a forecast says, and the naive one that stands in. learning.md section 12."""
+"""What is known of a model, what a forecast says, and the naive one that stands in. learning.md section 12."""
 
 from dataclasses import dataclass
 from typing import Final

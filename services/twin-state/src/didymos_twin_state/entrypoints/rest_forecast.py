@@ -22,7 +22,7 @@ def routes(parts: Forecasting, arrivals: Arrivals) -> APIRouter:
 
     @router.get("/{twin_id}/forecast", responses=problems(FORECAST_NO_HISTORY))
     async def forecast(
-        twin_id: str, property: Annotated[str, Query(min_length=1, max_length=256)], caller: Caller,  # noqa: A002
+        twin_id: str, property: Annotated[str, Query(min_length=1, max_length=256)], caller: Caller,
         token: TokenHeader = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Mean and an 80 % band at one horizon after the last reading; `fallback` says why it is the naive one."""

@@ -1,0 +1,144 @@
+"""Forecasts: the twin's own model first, the shared one else, the last value where no model can speak."""
+
+import asyncio
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from didymos.training.v1.training_events_pb2 import ModelRegistered
+from didymos.training.v1.training_types_pb2 import MODEL_KIND_GLOBAL, MODEL_KIND_PERSONAL
+from didymos.twin.v1.twin_service_pb2 import ForecastRequest
+from didymos.twin.v1.twin_service_pb2_grpc import ForecastsStub
+from didymos_contracts.topics import MODEL
+from didymos_did import Action
+from didymos_kit.eventlog import Record, envelope
+from didymos_learning import RunSpec, demo_spec, derive, flat_bytes
+from didymos_privacy import Recipient, model_info, pack_model, seal_to
+from didymos_testing.did import INSTITUTE, RESEARCH, a_terms
+from didymos_testing.kit import problem_codes
+from didymos_testing.twin_world import GLUCOSE, TwinWorld, twin_world
+from didymos_twin_state.bootstrap import PERSONAL_MODELS
+
+PERIOD_US = 300_000_000
+RUN = "run-1"
+SPEC = demo_spec(b"s" * 32)
+
+
+def parameters(spec: RunSpec) -> bytes:
+    from didymos_learning.models import initial
+
+    return flat_bytes(initial(spec.model, derive(spec.seed, "model")))
+
+
+async def put(world: TwinWorld, data: bytes) -> bytes:
+    digest = sha256(data).digest()
+    await world.house.files.put(f"training/objects/{digest.hex()}", data)
+    return digest
+
+
+async def register(world: TwinWorld, params: bytes, twin: str = "", **card: Any) -> str:
+    """A model in the log, with the card that the registry gives it."""
+    task, spec = SPEC.model.task, await put(world, SPEC.to_json())
+    said = {
+        "task": {
+            "kind": task.kind, "property": task.prop, "unit": task.unit, "period_s": task.period_s,
+            "input": task.input, "horizon": task.horizon,
+        },
+        "spec": spec.hex(), "metrics": {"rmse_global": 12.0}, **card,
+    }  # fmt: skip
+    model = f"m-{uuid4().hex[:12]}"
+    event = ModelRegistered(
+        model_id=model, kind=MODEL_KIND_PERSONAL if twin else MODEL_KIND_GLOBAL, run=RUN, twin=twin,
+        task="forecast:features/glucose/level:1800s", params_digest=params, card=json.dumps(said).encode(),
+    )  # fmt: skip
+    headers = envelope.build(
+        envelope.Envelope(uuid4().hex, "didymos://test/training", event.DESCRIPTOR.full_name, world.house.clock.now())
+    )
+    record = Record(MODEL.name, (twin or event.task).encode(), event.SerializeToString(), headers, 1)
+    async with world.house.event_log.writer("test.training") as writer:
+        await writer.append([record])
+    return model
+
+
+async def a_day(world: TwinWorld, count: int = 120) -> str:
+    """Readings of the last hours, five minutes apart."""
+    await world.create()
+    begin = world.house.clock.now_us() - count * PERIOD_US
+    times = [begin + at * PERIOD_US for at in range(count)]
+    return await world.send([float(value) for value in 120 + 30 * np.sin(np.arange(count) / 9)], times)
+
+
+async def forecast(world: TwinWorld, token: str, model: str | None) -> dict[str, Any]:
+    """The forecast once `model` makes it (the tail and the gate take a moment); None: the first one."""
+    async with world.rest(world.owner) as client, asyncio.timeout(20):
+        while True:
+            answer = await client.get(
+                f"/v1/twins/{world.twin}/forecast", params={"property": GLUCOSE},
+                headers={"consistency-token": token},
+            )  # fmt: skip
+            assert answer.status_code == 200, answer.text
+            found: dict[str, Any] = answer.json()
+            if model in (None, found["model"]):
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def test_without_a_model_the_last_value_is_given_and_flagged(tmp_path: Path) -> None:
+    async with twin_world(tmp_path) as world:
+        found = await forecast(world, await a_day(world), None)
+    assert (found["model"], found["fallback"], found["personal"]) == ("", "no_model", False)
+    assert found["low"] < found["mean"] < found["high"]
+
+
+async def test_a_shared_model_and_then_the_own_one_speak_for_the_twin(tmp_path: Path) -> None:
+    async with twin_world(tmp_path) as world:
+        token = await a_day(world)
+        _, consent = await world.grant(INSTITUTE, a_terms(actions=[Action.TRAIN]))
+        await world.house.wait(consent)
+        params = parameters(SPEC)
+        shared = await register(world, await put(world, params))
+        first = await forecast(world, token, shared)
+        recipient = Recipient(world.house.keys.secret(PERSONAL_MODELS))
+        sealed = seal_to(recipient.public, pack_model((120.0, 20.0, 3.0, 12.0), params), model_info(RUN, world.twin))
+        own = await register(world, await put(world, sealed), world.twin, interval=[-9.0, 9.0])
+        second = await forecast(world, token, own)
+        async with world.world.peer(world.owner, "twin-state") as peer:
+            said = await ForecastsStub(peer.channel).Forecast(ForecastRequest(twin=world.twin, property=GLUCOSE))
+        async with world.rest(world.owner) as client:
+            listed = (await client.get(f"/v1/twins/{world.twin}/models")).json()["models"]
+    assert (first["personal"], first["fallback"]) == (False, "")
+    assert (second["personal"], second["fallback"]) == (True, "")
+    assert second["high"] - second["mean"] == 9.0
+    assert second["at_us"] - 6 * PERIOD_US == first["at_us"] - 6 * PERIOD_US
+    assert (said.model_id, said.mean) == (own, second["mean"])
+    assert [(each["model"], each["personal"], each["horizon"]) for each in listed] == [
+        (own, True, "PT30M"), (shared, False, "PT30M"),
+    ]  # fmt: skip
+
+
+async def test_a_model_that_cannot_be_opened_is_passed_over(tmp_path: Path) -> None:
+    async with twin_world(tmp_path) as world:
+        token = await a_day(world)
+        await register(world, await put(world, b"not parameters"))
+        async with asyncio.timeout(10):
+            found = await forecast(world, token, None)
+            while found["fallback"] == "no_model":  # the tail takes a moment
+                found = await forecast(world, token, None)
+    assert (found["model"], found["fallback"]) == ("", "model_unreadable")
+
+
+async def test_a_forecast_is_granted_by_its_task(tmp_path: Path) -> None:
+    async with twin_world(tmp_path) as world:
+        token = await a_day(world)
+        _, other = await world.grant(INSTITUTE, a_terms(actions=[Action.TRAIN], constraints={}), number=1)
+        path, query = f"/v1/twins/{world.twin}/forecast", {"property": GLUCOSE}
+        async with world.rest(INSTITUTE, RESEARCH) as client:
+            denied = await client.get(path, params=query, headers={"consistency-token": f"{token},{other}"})
+            _, derive_token = await world.grant(INSTITUTE, a_terms(actions=[Action.DERIVE], constraints={}), number=2)
+            allowed = await client.get(path, params=query, headers={"consistency-token": derive_token})
+            nothing = await client.get(path, params={"property": "insulin/bolus"})
+    assert allowed.status_code == 200
+    assert problem_codes([denied, nothing]) == [(404, "platform.not_found")] * 2
