@@ -25,7 +25,7 @@ from didymos_training_orchestration.bootstrap import NAME, bootstrap
 from didymos_training_orchestration.settings import PaceSettings, TrainingSettings
 
 QUICK = PaceSettings(
-    first_training_seconds=60, gather_seconds=30, setup_seconds=30, mask_seconds=30, confirm_seconds=30,
+    first_training_seconds=90, gather_seconds=60, setup_seconds=30, mask_seconds=30, confirm_seconds=30,
     unmask_seconds=30, personal_seconds=60,
 )  # fmt: skip
 SITES, EACH = 6, 2
@@ -66,14 +66,14 @@ class Together:
         made = await self.buyer.post("/v1/runs", json=body)
         assert made.status_code == 201, made.text
         run: str = made.json()["run"]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while len((await self.buyer.get("/v1/sites")).json()["sites"]) < SITES:  # noqa: ASYNC110 - over REST
                 await asyncio.sleep(0.05)
         started = await self.buyer.post(f"/v1/runs/{run}/start")
         assert started.status_code == 200, started.text
         return run
 
-    async def ended(self, run: str, seconds: float = 100) -> dict[str, Any]:
+    async def ended(self, run: str, seconds: float = 200) -> dict[str, Any]:
         async with asyncio.timeout(seconds):
             while True:
                 shown: dict[str, Any] = (await self.buyer.get(f"/v1/runs/{run}")).json()
@@ -160,6 +160,7 @@ class Processes:
         await asyncio.gather(*(process.wait() for process in self._running.values()))
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.chaos
 @pytest.mark.slow
 async def test_sites_as_processes_one_of_them_killed_at_each_step(tmp_path: Path) -> None:
