@@ -7,28 +7,17 @@ from pathlib import Path
 
 import pytest
 from didymos_contracts.errors import Problem
-from didymos_did import Facts, Freshness, TwinId
+from didymos_did import Facts, Freshness
 from didymos_ingestion.adapters.refusals import SqlRefusals
 from didymos_ingestion.application.keep_refusals import ListRefusals, keep_refusals, list_refusals
-from didymos_ingestion.domain.refusal import KEPT, KeptRefusal
-from didymos_kit.clock import from_us
+from didymos_ingestion.domain.refusal import KeptRefusal
 from didymos_kit.database.engine import Database, sqlite_engine
 from didymos_kit.database.migrate import migrations_of, upgrade
 from didymos_kit.database.unit_of_work import Stamp
 from didymos_testing.access import some_facts
 from didymos_testing.clock import FixedClock, seeded_ids
-from didymos_testing.did import INSTITUTE, OWNER, STRANGER, TWIN, a_grant, a_read_terms
-from didymos_testing.ingestion import DEVICE
-from didymos_testing.readings import NOON_US
-
-NOON = from_us(NOON_US)
-NAME = TwinId(TWIN.did)
-BATCH = bytes(32)
-
-
-def a_refusal(**changes: object) -> KeptRefusal:
-    said = KeptRefusal(NAME, DEVICE.did, BATCH, 3, 7, 0, 1, "reading.not_finite", "no finite number", "glucose@1", NOON)
-    return replace(said, **changes)  # type: ignore[arg-type] # fields by name
+from didymos_testing.did import INSTITUTE, OWNER, STRANGER, a_grant, a_read_terms
+from didymos_testing.ingestion_refusals import NAME, NOON, RefusalsContract, a_refusal
 
 
 @pytest.fixture
@@ -43,36 +32,8 @@ async def store(tmp_path: Path) -> AsyncIterator[SqlRefusals]:
         yield SqlRefusals(database)
 
 
-async def all_of(store: SqlRefusals) -> list[tuple[int, int, int]]:
-    return [(each.partition, each.offset, each.index) for each in await store.of_twin(NAME, None, 100)]
-
-
-async def test_a_repeat_of_a_record_or_of_a_batch_is_listed_once(store: SqlRefusals) -> None:
-    await keep_refusals([a_refusal(), a_refusal(index=5)], store, NOON)
-    await keep_refusals([a_refusal(), a_refusal(offset=8), a_refusal(offset=8, index=5)], store, NOON)
-    await keep_refusals([], store, NOON)
-    assert await all_of(store) == [(3, 7, 0), (3, 7, 5)]
-    (first, _) = await store.of_twin(NAME, None, 100)
-    assert first == a_refusal()
-
-
-async def test_what_the_log_no_longer_holds_is_not_listed(store: SqlRefusals) -> None:
-    old = a_refusal(received_at=NOON - KEPT - timedelta(seconds=1), batch=b"old")
-    await keep_refusals([old, a_refusal(offset=9)], store, NOON)
-    assert await all_of(store) == [(3, 9, 0)]
-
-
-async def test_erasure_empties_the_list_of_a_twin(store: SqlRefusals) -> None:
-    other = a_refusal(twin=STRANGER.did, offset=8)
-    await keep_refusals([a_refusal(), other], store, NOON)
-    await store.drop_twin(NAME)
-    assert await all_of(store) == []
-    assert len(await store.of_twin(TwinId(STRANGER.did), None, 9)) == 1
-
-
-async def test_pages_go_on_after_a_place(store: SqlRefusals) -> None:
-    await keep_refusals([a_refusal(offset=offset, batch=bytes([offset])) for offset in range(10)], store, NOON)
-    assert [each.offset for each in await store.of_twin(NAME, (3, 4, 0), 3)] == [5, 6, 7]
+class TestSqliteRefusals(RefusalsContract):
+    """With the fixture `store` above."""
 
 
 async def asked(store: SqlRefusals, facts: Facts, **changes: object) -> list[KeptRefusal]:
