@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from didymos_did import Did, SubjectStatus, TwinId, parse_device_enrolment, parse_grant
@@ -86,7 +86,7 @@ class StoresContract:
     A binding has a fixture `bench` over its database.
     """
 
-    async def test_each_of_eight_writers_at_once_adds_its_revision(self, bench: Bench) -> None:
+    async def test_each_of_eight_writers_at_once_adds_its_revision(self, bench: Any) -> None:
         assert await bench.do(lambda work: work.grants.add(GRANT, CREDENTIAL, NOON))
         async with asyncio.TaskGroup() as writers:
             for _ in range(8):
@@ -94,7 +94,7 @@ class StoresContract:
         found = await bench.do(lambda work: work.grants.find(GRANT.id))
         assert found == StoredGrant(replace(GRANT, revision=9), CREDENTIAL)
 
-    async def test_a_grant_is_stored_once_and_changed_in_order_only(self, bench: Bench) -> None:
+    async def test_a_grant_is_stored_once_and_changed_in_order_only(self, bench: Any) -> None:
         assert await bench.do(lambda work: work.grants.add(GRANT, CREDENTIAL, NOON))
         assert not await bench.do(lambda work: work.grants.add(a_grant(), b"{}", NOON))
         for revision in (1, 3):
@@ -104,13 +104,13 @@ class StoresContract:
                 )
         assert await bench.do(lambda work: work.grants.find(a_grant(id="urn:uuid:other").id)) is None
 
-    async def test_the_first_of_eight_registrations_holds(self, bench: Bench) -> None:
+    async def test_the_first_of_eight_registrations_holds(self, bench: Any) -> None:
         twin = await bench.with_twin()
-        others = [replace(twin, owner=f"did:key:z{number}") for number in range(8)]
+        others = [replace(twin, owner=Did(f"did:key:z{number}")) for number in range(8)]
         added = await asyncio.gather(*(bench.do(lambda work, other=other: work.twins.add(other)) for other in others))
         assert (added, await bench.twin()) == ([False] * 8, twin)
 
-    async def test_twins_are_found_by_many_names_and_by_state(self, bench: Bench) -> None:
+    async def test_twins_are_found_by_many_names_and_by_state(self, bench: Any) -> None:
         twin = await bench.with_twin()
         names = [TwinId(f"did:key:z{number}") for number in range(600)]
         assert await bench.do(lambda work: work.twins.find(*names, twin.id)) == {twin.id: twin}
@@ -118,7 +118,7 @@ class StoresContract:
         assert await bench.do(lambda work: work.twins.in_state(TwinState.ERASING)) == [TWIN.did]
         assert await bench.do(lambda work: work.twins.owned_by(OWNER.did))
 
-    async def test_a_device_comes_back_as_it_was_saved(self, bench: Bench) -> None:
+    async def test_a_device_comes_back_as_it_was_saved(self, bench: Any) -> None:
         device = Device(parse_device_enrolment(an_enrolment(aliases=("Patient/17",))), 3, NOON - timedelta(hours=1))
         named = (device.enrolment.device, device.enrolment.twin)
         for saved in (Device(device.enrolment), device):
@@ -126,7 +126,7 @@ class StoresContract:
         assert await bench.do(lambda work: work.devices.lock(*named)) == device
         assert await bench.do(lambda work: work.devices.known(OWNER.did)) is False
 
-    async def test_a_subject_comes_back_as_it_was_saved(self, bench: Bench) -> None:
+    async def test_a_subject_comes_back_as_it_was_saved(self, bench: Any) -> None:
         subject = with_status(Subject(OWNER.did, "owner"), SubjectStatus.SUSPENDED)
 
         async def change(work: Work) -> None:
@@ -136,7 +136,7 @@ class StoresContract:
         await bench.do(change)
         assert await bench.do(lambda work: work.subjects.lock(OWNER.did)) == subject
 
-    async def test_the_migrations_make_the_tables_that_the_stores_speak_of(self, bench: Bench) -> None:
+    async def test_the_migrations_make_the_tables_that_the_stores_speak_of(self, bench: Any) -> None:
         for database, metadata in ((bench.database, METADATA), (bench.vault._database, VAULT)):
             async with database.engine.connect() as connection:
                 made = await connection.run_sync(
@@ -148,23 +148,23 @@ class StoresContract:
                 )
             assert made == {name: set(table.columns.keys()) for name, table in metadata.tables.items()}
 
-    async def test_eight_that_ask_at_once_get_one_key(self, bench: Bench) -> None:
+    async def test_eight_that_ask_at_once_get_one_key(self, bench: Any) -> None:
         given = await asyncio.gather(*(bench.vault.keys([(TWIN_ID, 1), (OTHER, 1)]) for _ in range(8)))
         assert {tuple(key.secret for key in keys) for keys in given} == {tuple(key.secret for key in given[0])}
 
-    async def test_a_destroyed_twin_is_remembered_by_name_also_one_that_never_had_a_key(self, bench: Bench) -> None:
+    async def test_a_destroyed_twin_is_remembered_by_name_also_one_that_never_had_a_key(self, bench: Any) -> None:
         await bench.vault.keys([(TWIN_ID, 1)])
         for twin in (TWIN_ID, OTHER):
             for _ in range(2):
                 await bench.vault.destroy(twin, NOON)
         assert await bench.vault.keys([(TWIN_ID, 1), (OTHER, 2)]) == [None, None]
 
-    async def test_destroying_one_twin_leaves_the_keys_of_others(self, bench: Bench) -> None:
+    async def test_destroying_one_twin_leaves_the_keys_of_others(self, bench: Any) -> None:
         (before,) = await bench.vault.keys([(OTHER, 1)])
         await bench.vault.destroy(TWIN_ID, NOON)
         assert await bench.vault.keys([(TWIN_ID, 1), (OTHER, 1)]) == [None, before]
 
-    async def test_a_thousand_keys_are_made_and_found_in_one_question_each(self, bench: Bench) -> None:
+    async def test_a_thousand_keys_are_made_and_found_in_one_question_each(self, bench: Any) -> None:
         names = [(twin, epoch) for twin in (TWIN_ID, OTHER) for epoch in range(500)]
         made = await bench.vault.keys(names)
         assert [(key.twin, key.epoch) for key in made] == names
