@@ -1,6 +1,6 @@
 """A bench for identity: its real stores, what was published, and what any database of theirs has to promise."""
 
-# ruff: noqa: S101 - tests, bound to a database elsewhere
+# ruff: noqa: S101, ANN401 - tests, bound to a database elsewhere
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
