@@ -39,8 +39,10 @@ class Seen:
             if offset.isdigit():
                 self.offsets[part] = max(int(offset), self.offsets.get(part, 0))
 
-    def token(self) -> str:
-        return ",".join(f"{part}:{offset}" for part, offset in sorted(self.offsets.items()))
+    def token(self, prefixes: str = "") -> str:
+        """All of it, or the parts that begin with one of `prefixes`: `ic` for identity and consent."""
+        found = sorted(self.offsets.items())
+        return ",".join(f"{part}:{offset}" for part, offset in found if not prefixes or part[0] in prefixes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,8 @@ from didymos_testing.did import OWNER, PERSONAL, STRANGER, TWIN, a_grant, a_gran
 from didymos_testing.house import World, a_house, served
 from google.protobuf.message import Message
 
-ALARM, LEVEL = "glucose/alarm", "glucose/level"
+ALARM = "glucose/alarm"
+ALARM_PATH, LEVEL = "features/glucose/alarm", "features/glucose/level"
 
 
 @dataclass
@@ -156,7 +157,7 @@ async def test_a_steward_acts_once_inside_its_bounds_and_notes_it(tmp_path: Path
         assert (command.actor, command.property, command.value.number) == (steward, ALARM, 60.0)
         assert scene.twins.asked_by == {steward}
         scene.twins.desired = 60.0
-        await scene.change(ALARM)
+        await scene.change(ALARM_PATH)
         await scene.until_act_is("applied")
         await scene.change(LEVEL)
         (act,) = await scene.acts()

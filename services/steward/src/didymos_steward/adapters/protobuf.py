@@ -19,7 +19,7 @@ from didymos_steward.domain.steward import Act, ActState
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A twin changed. `properties`: which of it; "" stands for a change that names none, as that of a model.
+    """A twin changed. `properties`: paths that did; "" stands for what is no property, as a model.
 
     `command_id` follows from the place of the change: the same change makes the same command.
     """
@@ -53,9 +53,13 @@ def signals(records: Sequence[Stored]) -> Iterator[Signal]:
             changed = events.TwinChanged.FromString(record.value or b"")
             twin = TwinId(changed.twin)
             before = newest[twin].properties if twin in newest else frozenset[str]()
-            properties = frozenset(changed.properties) or frozenset({""})
+            properties = frozenset(map(_path, changed.properties)) or frozenset({""})
             newest[twin] = Changed(twin, before | properties, _command_id(changed))
     yield from newest.values()
+
+
+def _path(said: str) -> str:
+    return said if said.startswith("features/") else ""
 
 
 def _command_id(changed: events.TwinChanged) -> bytes:

@@ -21,7 +21,7 @@ from didymos_steward.adapters.stewards import SqlStewards
 from didymos_steward.application.consider_change import consider_change
 from didymos_steward.application.note_outcome import note_applied, note_refusal
 from didymos_steward.application.ports import Grants, Twins, Work
-from didymos_steward.domain.steward import Act, Steward
+from didymos_steward.domain.steward import Act, Steward, feature
 
 GROUP: Final = "steward.watch"
 COUNT_SECONDS: Final = 10.0
@@ -58,13 +58,14 @@ class Watch:
                 await self._look(signal, steward)
 
     async def _look(self, signal: Changed, steward: Steward) -> None:
-        mine = signal.properties & {"", steward.property, steward.command}
+        command = feature(steward.command)
+        mine = signal.properties & {"", feature(steward.property), command}
         view = await self.twins.view(steward) if mine else None
         if view is None:
             return
         applied = await self.dispatch(lambda work: note_applied(steward.twin, view, work))
         self._tell(applied.value)
-        if mine != {steward.command}:
+        if mine != {command}:
             done = await self.dispatch(
                 lambda work: consider_change(signal.command_id, steward, view, self.grants, work, self.clock)
             )

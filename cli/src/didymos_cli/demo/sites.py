@@ -1,0 +1,88 @@
+"""Sites as in life: a folder with data, key and grants, and a process that dials out. Nothing listens there."""
+
+import asyncio
+import csv
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from didymos_did import Did, Signer, jcs, sign_site_enrolment
+
+from didymos_cli.card import Card
+from didymos_cli.demo.cast import Person, SiteCast
+from didymos_cli.owner import Given, window
+
+STOP_SECONDS: Final = 10.0
+
+
+def write_site(folder: Path, site: SiteCast, organisation: Signer, grants: Mapping[str, Given]) -> None:
+    """The folder that `python -m didymos_site` reads. `grants`: to train, by twin."""
+    (folder / "grants").mkdir(parents=True, exist_ok=True)
+    _private(folder / "site.key", site.seed.hex())
+    enrolment = sign_site_enrolment(site.signer.did, window(), organisation)
+    (folder / "enrolment.json").write_bytes(jcs(enrolment))
+    for number, person in enumerate(site.people, start=1):
+        _write_series(folder / f"person-{number}.csv", person)
+        (folder / "grants" / f"{number}.json").write_bytes(jcs(grants[person.twin].credential))
+    subjects = [_subject(number, person) for number, person in enumerate(site.people, start=1)]
+    (folder / "site.json").write_bytes(jcs({"subjects": subjects}))
+
+
+def _subject(number: int, person: Person) -> dict[str, Any]:
+    return {
+        "twin": person.twin, "owner": person.owner.did, "series": f"person-{number}.csv", "person": person.name,
+        "placement": "platform",
+    }  # fmt: skip
+
+
+def _write_series(path: Path, person: Person) -> None:
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "time", "gl"])
+        for at_us, level in zip(person.times_us.tolist(), person.levels.tolist(), strict=True):
+            rows.writerow([person.name, datetime.fromtimestamp(at_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S"), level])
+
+
+def _private(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+
+
+@asynccontextmanager
+async def running_sites(folders: Sequence[Path], card: Card, organisation: Did) -> AsyncIterator[None]:
+    """A process a folder, each with one thread of its own; ended by a signal, by their process ids."""
+    async with AsyncExitStack() as stack:
+        for folder in folders:
+            await stack.enter_async_context(_running(folder, card, organisation))
+        yield
+
+
+@asynccontextmanager
+async def _running(folder: Path, card: Card, organisation: Did) -> AsyncIterator[None]:
+    command = [
+        sys.executable, "-m", "didymos_site", "run", "--folder", str(folder), "--coordinator", card.grpc, "--origin",
+        card.origin, "--coordinator-did", card.services["training-orchestration"], "--organisation", organisation,
+    ]  # fmt: skip
+    environ = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    with (folder / "site.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        await _ended(process)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

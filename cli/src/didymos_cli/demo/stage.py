@@ -1,0 +1,79 @@
+"""The house of the demo, and what everybody reaches it with."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import httpx
+from didymos_did import ProofKey, Signer
+from didymos_kit.house import House, Where
+
+from didymos_cli.card import Card, card_of
+from didymos_cli.client import Client, Seen, http_client
+from didymos_cli.demo.cast import Cast
+from didymos_cli.up import running_house
+
+AT_ONCE: Final = 4  # people served at the same time
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+@dataclass
+class Stage:
+    """`client(signer)` is the same client each time: it keeps tokens, nonces and what it has seen."""
+
+    cast: Cast
+    folder: Path
+    house: House
+    card: Card
+    http: httpx.AsyncClient
+    say: Callable[[str], None]
+    _clients: dict[str, Client] = field(default_factory=dict)
+
+    def client(self, signer: Signer) -> Client:
+        did = signer.did
+        if did not in self._clients:
+            key = ProofKey(self.cast.secret(f"proof {did}"))
+            self._clients[did] = Client(self.card.origin, signer, self.http, Seen(), key)
+        return self._clients[did]
+
+
+@asynccontextmanager
+async def opened(cast: Cast, folder: Path, validation: Path, say: Callable[[str], None]) -> AsyncIterator[Stage]:
+    """Every service in this process, on ports that are free."""
+    where = Where(f"http://127.0.0.1:{_free_port()}", f"127.0.0.1:{_free_port()}")
+    given: Mapping[str, Mapping[str, Any]] = {
+        "training-orchestration": {"validation": validation, "poll_seconds": 0.1},
+        "ledger": {"agree_seconds": 0.2},
+    }
+    async with (
+        running_house(folder / "house", where, keys=cast.house, given=given) as running,
+        http_client() as http,
+    ):
+        yield Stage(cast, folder, running.house, card_of(running.house), http, say)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def each(
+    items: Iterable[Item], work: Callable[[Item], Awaitable[Answer]], at_once: int = AT_ONCE
+) -> list[Answer]:
+    """`work` for every item, a few at a time; answers in order. One that fails ends all."""
+    turns = asyncio.Semaphore(at_once)
+
+    async def one(item: Item) -> Answer:
+        async with turns:
+            return await work(item)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(item)) for item in items]
+    return [task.result() for task in tasks]
