@@ -33,7 +33,10 @@ from didymos_twin_state.domain.twin import Scalar
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a steward wants: one desired value of one twin, under one grant. `place`: its offset plus one."""
+    """What a steward wants: one desired value of one twin, under one grant. `place`: its offset plus one.
+
+    `takes_back`: it undoes what was set under the same grant, which no rate or budget holds up; None removes the value.
+    """
 
     id: bytes
     twin: TwinId
@@ -44,6 +47,7 @@ class Proposal:
     grant: GrantId
     expires_at_us: int
     place: int
+    takes_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +96,11 @@ def gate_proposal(
 def _reason(proposal: Proposal, known: Facts, grant: Grant, spent: Spent, clock: Clock) -> str:
     """Why `grant` does not cover it; empty if it does. Bounds without a range or a rate are none."""
     try:
-        bounds_of(grant)
+        bounds = bounds_of(grant)
     except DidError:
         return Reason.ACTION_NOT_GRANTED.value
-    value = proposal.value
+    spent = Spent(0, 0) if proposal.takes_back else spent
+    value = bounds.low if proposal.takes_back and proposal.value is None else proposal.value
     number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
     request = AccessRequest(
         proposal.actor, Action.COMMAND, proposal.twin, (feature(proposal.name),), grant.terms.purposes[0], None,

@@ -64,13 +64,15 @@ class Gate:
                     pass
 
     async def _proposed(self, record: Stored, said: events.CommandProposed) -> None:
+        if len(said.command_id) != 16:
+            raise ValueError("the id of a command has 16 bytes")
+        state = await self._twins.state(TwinId(Did(said.twin)))
+        held = state.desired.get(said.property)
         proposal = Proposal(
             said.command_id, TwinId(Did(said.twin)), Did(said.actor), said.property, value_of(said.value), said.unit,
             GrantId(said.grant_id), said.expires_at_us, record.offset + 1,
+            takes_back=bool(said.undoes) and held is not None and held.grant == said.grant_id,
         )  # fmt: skip
-        if len(proposal.id) != 16:
-            raise ValueError("the id of a command has 16 bytes")
-        state = await self._twins.state(proposal.twin)
         profile = built_in_profiles().get(state.profile)
         async with self._database.unit_of_work() as tx:
             used = await command_usage(tx.connection, proposal.grant, self._clock.now_us(), proposal.id)
