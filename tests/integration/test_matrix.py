@@ -11,8 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from didymos_cli.up import SERVICES as ALL
-from didymos_cli.up import program
+from didymos_cli.up import SERVICES, program
 from didymos_contracts.errors.platform import PLATFORM_INTERNAL
 from didymos_did import Ed25519Signer, TwinId
 from didymos_did.tokens import AccessClaims, ProofKey, issue_token
@@ -23,8 +22,7 @@ from didymos_testing.house import World, a_house
 from didymos_testing.identity import DEVICE, JSON, a_grant_credential, a_registration, a_window, an_enrolment
 from didymos_testing.matrix import RAW_BODIES, RPC_BODIES, SAFE, Caller, Route, bodies, code_of, routes_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-SERVICES = tuple(n for n in ALL if n != "training-orchestration")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 GIVEN = {"training-orchestration": {"simulation": {"engine": "inline"}}}
 ASKED = {
     "property": "glucose/level", "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "step": "PT1H",
@@ -58,7 +56,7 @@ async def matrix(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Matr
     """All services, with one twin of OWNER that INSTITUTE may read for research."""
     async with (
         a_house(tmp_path_factory.mktemp("matrix")) as house,
-        program(house, GIVEN, SERVICES) as made,
+        program(house, GIVEN) as made,
         AsyncExitStack() as stack,
         httpx.AsyncClient(timeout=20, trust_env=False) as http,
     ):
