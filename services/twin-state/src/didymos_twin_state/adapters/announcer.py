@@ -10,6 +10,7 @@ from didymos.twin.v1 import twin_types_pb2 as types
 from didymos_contracts.topics import READINGS, TWIN_CHANGED, TWIN_LIFECYCLE, TWIN_WRITE, Topic
 from didymos_kit.clock import Clock, from_us
 from didymos_kit.eventlog import Record, Writer, envelope
+from didymos_kit.telemetry import tracing
 from google.protobuf.message import Message
 
 from didymos_twin_state.adapters.protobuf import change_body, changed_properties
@@ -58,7 +59,7 @@ class LogAnnouncements:
     def _of(self, topic: Topic, twin: str, said: Message, offset: int, now: datetime, kind: str) -> Record:
         event_id = str(uuid5(_IDS, f"{kind}|{offset}|{twin}"))
         name = said.DESCRIPTOR.full_name
-        headers = envelope.build(envelope.Envelope(event_id, self._source, name, now, twin))
+        headers = envelope.build(envelope.Envelope(event_id, self._source, name, now, twin, tracing.traceparent()))
         value = said.SerializeToString(deterministic=True)
         return Record(topic, twin.encode(), value, headers, self._clock.now_us() // 1000)
 

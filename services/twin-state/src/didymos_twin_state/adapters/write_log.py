@@ -5,6 +5,7 @@ from uuid import UUID
 from didymos_contracts.topics import TWIN_WRITE
 from didymos_kit.clock import Clock
 from didymos_kit.eventlog import Record, Writer, envelope
+from didymos_kit.telemetry import tracing
 
 from didymos_twin_state.adapters.protobuf import write_message
 from didymos_twin_state.domain.command import Command
@@ -20,7 +21,10 @@ class TopicWrites:
         said = write_message(command)
         name = said.DESCRIPTOR.full_name
         event_id = str(UUID(bytes=command.id))
-        headers = envelope.build(envelope.Envelope(event_id, self._source, name, self._clock.now(), command.twin))
+        said_by = envelope.Envelope(
+            event_id, self._source, name, self._clock.now(), command.twin, tracing.traceparent()
+        )
+        headers = envelope.build(said_by)
         value = said.SerializeToString(deterministic=True)
         record = Record(TWIN_WRITE.name, command.twin.encode(), value, headers, self._clock.now_us() // 1000)
         (position,) = await self._writer.append([record])

@@ -25,6 +25,7 @@ from didymos_kit.eventlog import EventLog, Group, Part, StaleCommitError, Start,
 from didymos_kit.eventlog.dead import dead_letter, permanent_code
 from didymos_kit.eventlog.lane import full_jitter
 from didymos_kit.service import Stopping
+from didymos_kit.telemetry import tracing
 from didymos_kit.telemetry.metrics import Metrics
 
 from didymos_twin_state.adapters.protobuf import command_of
@@ -164,6 +165,15 @@ class Worker:
                 self._group.resume(owned.parts)
 
     async def _work(self, owned: Owned) -> None:
+        """In a span of the trace of the first sampled record, if there is one, linked to the others."""
+        sampled = [found for record in (*owned.readings, *owned.writes) if (found := tracing.extract(record.headers))]
+        if not sampled:
+            await self._apply(owned)
+            return
+        with tracing.span("twin.apply_batch", kind=tracing.CONSUMER, parent=sampled[0], links=sampled[1:]):
+            await self._apply(owned)
+
+    async def _apply(self, owned: Owned) -> None:
         begun = self._ports.clock.monotonic()
         received_us = 0
         while owned.readings or owned.writes:
