@@ -10,12 +10,13 @@ from typing import Final
 
 from didymos_ledger.adapters.file_log import FileLog, open_file_log
 from didymos_ledger.domain.batch import EntryDraft
-from didymos_provenance import append, build_bundle, encode_entries, leaf_hash, verify_bundle
+from didymos_provenance import Json, append, b64url, build_bundle, encode_entries, leaf_hash, verify_bundle
 from didymos_provenance.merkle import Frontier
 from didymos_testing.provenance import (
     NOON,
     ORG,
     ALog,
+    a_did_signer,
     a_log_signer,
     a_policy,
     a_signed,
@@ -144,17 +145,14 @@ def verify_lines() -> list[Measure]:
 
 def a_payout(log: ALog) -> tuple[bytes, bytes, bytes]:
     """Bundle, policy and organisations of a payout in `log`."""
-    from didymos_provenance import b64url
-    from didymos_testing.provenance import a_did_signer
-
     buyer = a_did_signer("buyer")
-    parties = {"@id": "urn:uuid:a", "assigner": str(log.org.did), "assignee": str(buyer.did)}
+    parties: dict[str, Json] = {"@id": "urn:uuid:a", "assigner": str(log.org.did), "assignee": str(buyer.did)}
     agreement = log.log("agreement.made", a_signed(parties, log.org, buyer), {"state": "FINALIZED"})
-    issuer = {"issuer": str(log.org.did)}
+    issuer: dict[str, Json] = {"issuer": str(log.org.did)}
     computed = log.log(
         "settlement.computed", a_signed({**issuer, "agreement": b64url(agreement.entry.thread)}, log.org)
     )
-    transfers = [{"id": "t", "minor": 5}]
+    transfers: list[Json] = [{"id": "t", "minor": 5}]
     final = log.log(
         "settlement.final",
         a_signed({**issuer, "computed": b64url(computed.entry.commitment), "transfers": transfers}, log.org),

@@ -45,14 +45,13 @@ class House:
         async def ask() -> bytes:
             return (await client.call("POST", "/ledger/v1/bundles", body={"kind": kind, "id": id_})).content
 
-        return await self.patiently(ask)
+        found: bytes = await self.patiently(ask)
+        return found
 
     async def exit_of(self, raw: bytes) -> tuple[Exit, str]:
-        files = [
-            (await self.http.get(f"{self.running.house.origin}/ledger/v1/{name}")).content
-            for name in ("policy", "orgs")
-        ]
-        verdict = verify_bundle(raw, *files, self.running.house.clock.now_us() // 1_000_000 + 1)
+        origin, now = f"{self.running.house.origin}/ledger/v1", self.running.house.clock.now_us() // 1_000_000
+        policy, orgs = await self.http.get(f"{origin}/policy"), await self.http.get(f"{origin}/orgs")
+        verdict = verify_bundle(raw, policy.content, orgs.content, now + 1)
         return verdict.exit, verdict.status
 
     async def patiently(self, ask: Callable[[], Awaitable[Any]]) -> Any:

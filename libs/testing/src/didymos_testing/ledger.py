@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 from didymos.training.v1.training_events_pb2 import ModelRegistered, RoundClosed, RunStarted
@@ -105,7 +106,7 @@ class Ledger:
 
     async def trained(self, agreement: str, run: str, rounds: int = 2) -> None:
         """A run under the agreement: started, its rounds closed, a global model registered."""
-        said = {"run": run, "agreement": agreement}
+        said: dict[str, Any] = {"run": run, "agreement": agreement}
         market = self.market
         await market.hear(RunStarted(**said, spec_digest=b"s" * 32, params_digest=b"p" * 32, rounds=rounds), run)
         for number in range(1, rounds + 1):
@@ -126,7 +127,7 @@ class Ledger:
 
 
 @asynccontextmanager
-async def a_ledger(folder: Path, people: int = 3, **settings: object) -> AsyncIterator[Ledger]:
+async def a_ledger(folder: Path, people: int = 3, **settings: Any) -> AsyncIterator[Ledger]:  # noqa: ANN401 - any setting
     """Ledger and market in a house in `folder`. The same folder again is a restart."""
     async with (
         a_house(folder) as house,

@@ -254,7 +254,7 @@ class Allowed:
         return [revoked(grant) if grant.id in self.revoked else grant for grant in found]
 
     def owner_of(self, twin: TwinId) -> Did | None:
-        return next((person.owner.did for person in self.people if person.twin.did == twin), None)
+        return next((person.owner.did for person in self.people if person.grant.twin == twin), None)
 
     def twins_of(self, owner: Did) -> Sequence[TwinId]:
         return [TwinId(person.twin.did) for person in self.people if person.owner.did == owner]

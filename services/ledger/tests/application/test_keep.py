@@ -18,7 +18,7 @@ from didymos_ledger.application.keep import keep_all, settle_places
 from didymos_ledger.application.ports import Parties, Payout
 from didymos_ledger.domain.batch import EntryDraft
 from didymos_ledger.domain.provable import Follows, Provable, of_agreement, of_twin
-from didymos_provenance import Salt, b64url, commit, thread_of
+from didymos_provenance import Json, Salt, b64url, commit, thread_of
 from didymos_testing.clock import FixedClock, seeded_ids
 from didymos_testing.did import INSTITUTE, OWNER, a_signer
 from didymos_testing.provenance import a_salt
@@ -65,7 +65,7 @@ def a_round(number: int = 1, kind: str = "round.committed") -> Provable:
 
 
 def a_grant() -> Provable:
-    record = {"id": "g", "issuer": OWNER.did, "proof": {}}
+    record: dict[str, Json] = {"id": "g", "issuer": str(OWNER.did), "proof": {}}
     return Provable("grant.issued", "g", thread_of("g"), record, of_twin(TWIN), owner=OWNER.did)
 
 

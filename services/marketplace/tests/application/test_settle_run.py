@@ -91,7 +91,7 @@ async def test_parties_see_all_lines_an_owner_the_own_and_others_nothing(desk: D
         own = await read_settlement(agreement.id, owner, desk.allowed, tables)
         earned = (await read_account(owner, desk.allowed, tables)).earned
         assert whole.lines is None
-        assert own.lines == {one.index for one in earned}
+        assert own.lines == frozenset(one.index for one in earned)
         assert len(earned) == 1
         with pytest.raises(Problem, match=r"platform\.not_found"):
             await read_settlement(agreement.id, STRANGER.did, desk.allowed, tables)
