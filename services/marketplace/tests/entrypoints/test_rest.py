@@ -151,3 +151,17 @@ async def test_the_catalogue_is_read_page_by_page(market: Market) -> None:
         shown = answered(await reader.get(f"/v1/offers/{first['offers'][0]['id']}"))
     assert {one["id"] for one in first["offers"] + last["offers"]} == made
     assert (last["next"], shown) == (None, first["offers"][0])
+
+
+async def test_a_provider_learns_who_asks_and_others_do_not(market: Market) -> None:
+    offer = await market.published()
+    made = [await market.requested(offer["id"]) for _ in range(3)]
+    async with market.rest(market.org) as provider, market.rest(STRANGER) as stranger:
+        first = answered(await provider.get("/v1/negotiations?limit=2"))
+        last = answered(await provider.get("/v1/negotiations", params={"limit": 2, "cursor": first["next"]}))
+        assert answered(await stranger.get("/v1/negotiations")) == {"negotiations": [], "next": None}
+        foreign = await stranger.get("/v1/negotiations", params={"cursor": first["next"]})
+    found = first["negotiations"] + last["negotiations"]
+    assert [one["provider_pid"] for one in found] == [one["provider_pid"] for one in reversed(made)]
+    assert {one["state"] for one in found} == {"REQUESTED"}
+    assert problem_codes([foreign]) == [(400, "platform.malformed")]

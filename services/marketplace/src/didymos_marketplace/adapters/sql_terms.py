@@ -60,6 +60,13 @@ class SqlNegotiations:
         row = (await self._connection.execute(query)).one_or_none()
         return None if row is None else _negotiation(row)
 
+    async def of_party(self, party: Did, limit: int, after: str) -> Sequence[Negotiation]:
+        mine = (NEGOTIATION.c.provider == party) | (NEGOTIATION.c.buyer == party)
+        query = select(NEGOTIATION).where(mine).order_by(NEGOTIATION.c.provider_pid.desc()).limit(limit)
+        if after:
+            query = query.where(NEGOTIATION.c.provider_pid < after)
+        return [_negotiation(row) for row in await self._connection.execute(query)]
+
     async def save(self, negotiation: Negotiation) -> None:
         named = NEGOTIATION.c.provider_pid == negotiation.provider_pid
         await self._connection.execute(update(NEGOTIATION).where(named).values(**_negotiation_row(negotiation)))

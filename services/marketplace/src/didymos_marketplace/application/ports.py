@@ -47,6 +47,9 @@ class Negotiations(Protocol):
 
     async def save(self, negotiation: Negotiation) -> None: ...
 
+    async def of_party(self, party: Did, limit: int, after: str) -> Sequence[Negotiation]:
+        """Those of a provider or buyer, by pid, the newest first; `after`: where the page before ended, or empty."""
+
 
 class Agreements(Protocol):
     async def add(self, agreement: Agreement) -> None: ...

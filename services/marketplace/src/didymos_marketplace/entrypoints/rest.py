@@ -138,6 +138,16 @@ def negotiations(desk: Desk) -> APIRouter:
             shapes.shown_negotiation, 201,
         )  # fmt: skip
 
+    @router.get("")
+    async def mine(caller: Caller, limit: Limit = 50, cursor: CursorQuery = None) -> shapes.Json:
+        """The caller's, as provider or buyer, newest first: how a provider learns that somebody asks."""
+        query = {"caller": caller.did, "of": "negotiations"}
+        after = desk.cursors.read(cursor, query)
+        async with desk.reads() as tables:
+            found = await tables.negotiations.of_party(caller.did, limit + 1, "" if after is None else str(after[0]))
+        page = desk.cursors.page(found, limit, lambda one: (one.provider_pid,), query)
+        return {"negotiations": [shapes.shown_standing(one) for one in page.rows], "next": page.next}
+
     @router.get("/{pid}", responses=HIDDEN)
     async def show(pid: str, caller: Caller) -> shapes.Json:
         """Where it stands, for its two parties."""

@@ -10,7 +10,7 @@ from pydantic import Field
 from didymos_marketplace.application.negotiate import Open
 from didymos_marketplace.application.ports import Published
 from didymos_marketplace.application.read_market import Account, Held, Shown
-from didymos_marketplace.domain.agreement import draft
+from didymos_marketplace.domain.agreement import Negotiation, draft
 from didymos_marketplace.domain.negotiation import State
 from didymos_marketplace.domain.offer import MAX_MINOR
 
@@ -73,14 +73,19 @@ def shown_offer(published: Published) -> Json:
 def shown_negotiation(found: Open) -> Json:
     """Both sides see the same; `agreement` is what they sign, until both have."""
     negotiation, published = found
+    drafts = negotiation.standing.state in _DRAFTED
+    drafted = negotiation.terms or (draft(negotiation, published.offer) if drafts else None)
+    return {**shown_standing(negotiation), "agreement": drafted}
+
+
+def shown_standing(negotiation: Negotiation) -> Json:
     state = negotiation.standing.state
-    drafted = negotiation.terms or (draft(negotiation, published.offer) if state in _DRAFTED else None)
     return {
         "provider_pid": negotiation.provider_pid, "consumer_pid": negotiation.consumer_pid,
         "state": None if state is None else state.value, "offer": negotiation.offer,
         "provider": negotiation.provider, "buyer": negotiation.buyer,
         "price": {"asset": negotiation.price.asset, "minor": negotiation.price.minor},
-        "agreement_id": negotiation.agreement, "agreement": drafted,
+        "agreement_id": negotiation.agreement,
     }  # fmt: skip
 
 
