@@ -1,7 +1,7 @@
 """A personal model opens for the service it was sealed to, as the model of its twin and run only."""
 
 import pytest
-from didymos_privacy import PrivacyError, Recipient, model_info, pack_model, seal_to, unpack_model
+from didymos_privacy import PrivacyError, Recipient, model_info, seal_to
 
 
 def test_a_model_opens_for_its_recipient_twin_and_run_only() -> None:
@@ -19,13 +19,6 @@ def test_a_model_opens_for_its_recipient_twin_and_run_only() -> None:
     for key, raw, bound in others:
         with pytest.raises(PrivacyError, match=r"privacy\.box_invalid"):
             key.open(raw, bound)
-
-
-def test_scale_and_parameters_come_apart_as_they_were_packed() -> None:
-    assert unpack_model(pack_model((1.0, 2.0, 3.0, 4.5), b"1234")) == ((1.0, 2.0, 3.0, 4.5), b"1234")
-    for raw in (b"", bytes(31), bytes(33)):
-        with pytest.raises(PrivacyError, match=r"privacy\.vector_mismatched"):
-            unpack_model(raw)
 
 
 @pytest.mark.parametrize("public", [b"", bytes(1216), b"\xff" * 1216])

@@ -52,7 +52,7 @@ from didymos_privacy.messages import (
 )
 from didymos_privacy.opening import Opened
 from didymos_privacy.plan import MOST_SITES, SUITE, Attempt, Cohort, Minima, threshold
-from didymos_privacy.sealing import Recipient, model_info, pack_model, seal_to, unpack_model
+from didymos_privacy.sealing import RECIPIENT_LABEL, Recipient, model_info, seal_to
 from didymos_privacy.shamir import join_secret, split_secret
 from didymos_privacy.signing import ORDER, SIGNAL, sign_message, tag_of, verify_message
 from didymos_privacy.site_round import (
@@ -72,15 +72,15 @@ from didymos_privacy.site_round import State as SiteState
 from didymos_privacy.vector import U32, Scale, dequantise, grid_step, quantise, vector_bytes, vector_view
 
 __all__ = [
-    "MOST_SITES", "ORDER", "SIGNAL", "SUITE", "U32", "Aborted", "Advert", "Advertised", "Advertising", "Agree",
-    "Agreed", "Answered", "Answers", "Attempt", "Boxes", "Close", "Cohort", "Confirm", "Confirmed",
-    "CoordinatorAgreeing", "CoordinatorConfirming", "CoordinatorMasking", "CoordinatorSharing", "CoordinatorState",
-    "CoordinatorUnmasking", "Done", "From", "Left", "Masked", "Minima", "Opened", "Order", "Places", "PrivacyError",
-    "Ready", "Recipient", "Refuse", "Scale", "Sent", "SetupBoxes", "SetupCiphertexts", "SetupList", "SiteMessage",
-    "SiteState", "SurvivorList", "TimeIsUp", "Unmask", "add_mask", "collect", "coordinator_state",
-    "coordinator_state_bytes", "dequantise", "derived", "expected_digest", "expected_of", "grid_step", "invite",
-    "join_secret", "list_digest", "list_of", "mask", "mask_key", "model_info", "order_for", "pack_model", "quantise",
-    "seal_to", "sign_message", "site_state", "site_state_bytes", "split_secret", "stage", "start", "step",
-    "subjects_of", "survivors_of", "tag_of", "threshold", "transcript_of", "unpack_model", "vector_bytes",
-    "vector_view", "verify_message",
+    "MOST_SITES", "ORDER", "RECIPIENT_LABEL", "SIGNAL", "SUITE", "U32", "Aborted", "Advert", "Advertised",
+    "Advertising", "Agree", "Agreed", "Answered", "Answers", "Attempt", "Boxes", "Close", "Cohort", "Confirm",
+    "Confirmed", "CoordinatorAgreeing", "CoordinatorConfirming", "CoordinatorMasking", "CoordinatorSharing",
+    "CoordinatorState", "CoordinatorUnmasking", "Done", "From", "Left", "Masked", "Minima", "Opened", "Order",
+    "Places", "PrivacyError", "Ready", "Recipient", "Refuse", "Scale", "Sent", "SetupBoxes", "SetupCiphertexts",
+    "SetupList", "SiteMessage", "SiteState", "SurvivorList", "TimeIsUp", "Unmask", "add_mask", "collect",
+    "coordinator_state", "coordinator_state_bytes", "dequantise", "derived", "expected_digest", "expected_of",
+    "grid_step", "invite", "join_secret", "list_digest", "list_of", "mask", "mask_key", "model_info", "order_for",
+    "quantise", "seal_to", "sign_message", "site_state", "site_state_bytes", "split_secret", "stage", "start", "step",
+    "subjects_of", "survivors_of", "tag_of", "threshold", "transcript_of", "vector_bytes", "vector_view",
+    "verify_message",
 ]  # fmt: skip

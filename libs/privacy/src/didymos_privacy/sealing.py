@@ -3,7 +3,6 @@
 The recipient's key is derived from a secret of its own; its public half goes out with the order to personalise.
 """
 
-import struct
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -22,27 +21,14 @@ from didymos_privacy.agreement import MLKEM_BYTES, X25519_BYTES
 from didymos_privacy.errors import PrivacyError
 from didymos_privacy.kdf import derived, joined
 
+RECIPIENT_LABEL: Final = "twin-state/models"  # in a house: Recipient(house.keys.secret(RECIPIENT_LABEL)) on both sides
 PUBLIC_BYTES: Final = MLKEM_BYTES + X25519_BYTES
-_SCALE_BYTES: Final = 32
 _SUITE: Final = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 
 def model_info(run: str, twin: str) -> bytes:
     """What a sealed personal model is bound to: it opens as the model of this twin from this run, and as no other."""
     return b"didymos/personal-model/v1\0" + joined(run.encode(), twin.encode())
-
-
-def pack_model(scale: tuple[float, float, float, float], params: bytes) -> bytes:
-    """What is sealed: level, spread, step and move of the subject's readings (4 float64), then d float32."""
-    return struct.pack("<4d", *scale) + params
-
-
-def unpack_model(raw: bytes) -> tuple[tuple[float, float, float, float], bytes]:
-    """Scale and parameters. Raises PrivacyError `privacy.vector_mismatched`."""
-    if len(raw) < _SCALE_BYTES or (len(raw) - _SCALE_BYTES) % 4:
-        raise PrivacyError("privacy.vector_mismatched", "four float64, then float32")
-    level, spread, step, move = struct.unpack_from("<4d", raw)
-    return (level, spread, step, move), raw[_SCALE_BYTES:]
 
 
 class Recipient:

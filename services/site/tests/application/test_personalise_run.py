@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from didymos_learning import flat_bytes
-from didymos_privacy import Done, Recipient, model_info, unpack_model
+from didymos_learning.serving import ServedModel
+from didymos_privacy import Done, Recipient, model_info
 from didymos_testing.site import a_spec
 
 SERVER = Recipient(b"twin-state" + bytes(22))
@@ -52,9 +53,10 @@ async def test_parameters_leave_sealed_and_only_where_the_owner_placed_them_on_t
                 continue
             accepted += 1
             sealed = world.coordinator.post.objects.get(line.model, line.model)
-            scale, params = unpack_model(SERVER.open(sealed, model_info("run-1", line.twin)))
-            assert len(params) == 4 * world.coordinator.spec.model.layout.size
-            assert 50 < scale[0] < 300
+            plain = SERVER.open(sealed, model_info("run-1", line.twin))
+            served = ServedModel.from_bytes(plain, world.coordinator.spec.model.layout)
+            assert 50 < served.scale.level < 300
+            assert served.width == line.interval_high
     assert bool(accepted) == (placement == "platform")
 
 

@@ -11,7 +11,6 @@ from didymos_privacy import Aborted, Done
 from didymos_testing.did import STRANGER
 from didymos_testing.site import COORDINATOR, a_spec, told_grant
 
-
 ALONE = {"min-cohort": 1}  # one site is enough for such a grant
 
 

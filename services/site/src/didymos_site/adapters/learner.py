@@ -4,23 +4,18 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from didymos_contracts.errors.training import TRAINING_SERIES_MALFORMED
 from didymos_learning import (
     ClientData,
     Flat,
-    LearningError,
     ModelSpec,
     RunSpec,
     TaskSpec,
     client_data,
-    errors,
-    half_width,
-    last_value_errors,
     read_glucose,
-    rmse,
 )
 
 from didymos_site.application.ports import Line, PersonalModel, Trained
@@ -67,30 +62,19 @@ class FolderLearner:
 
     def _personalise(self, spec: RunSpec, params: Flat, subject: Subject) -> PersonalModel:
         from didymos_learning.personal import own_only, personalise
+        from didymos_learning.report import evaluate, served
 
         engine, client = self._engine_of(spec.model), self._client(subject, spec.model.task)
         made = personalise(engine, client, params, spec)
-        own = own_only(engine, client, spec)
-
-        def error(of: Flat) -> float:
-            return finite(rmse(errors(engine.predict(of, client.test), client.test, client.scale)))
-
+        said = evaluate(engine, client, params, own_only(engine, client, spec), made)
         line = Line(
-            twin=subject.twin, accepted=made.decision.accepted, reason=made.decision.verdict,
-            candidate=made.candidate.name, bound=finite(made.decision.bound), gate_windows=made.decision.windows,
-            test_windows=len(client.test), rmse_last_value=finite(rmse(last_value_errors(client.test))),
-            rmse_own=error(own.params), rmse_global=error(params), rmse_personal=error(made.params),
-            interval=self._interval(engine, client, made.params),
+            twin=subject.twin, accepted=made.decision.accepted, reason=said.verdict, candidate=said.candidate,
+            bound=finite(said.bound), gate_windows=said.gate_windows, test_windows=said.windows,
+            rmse_last_value=finite(said.last_value_rmse), rmse_own=finite(said.own_rmse),
+            rmse_global=finite(said.global_rmse), rmse_personal=finite(said.personal_rmse),
+            interval=finite(said.width),
         )  # fmt: skip
-        scale = client.scale
-        return PersonalModel(line, (scale.level, scale.spread, scale.step, scale.move), made.params)
-
-    def _interval(self, engine: "Engine", client: ClientData, params: Flat) -> float:
-        """Half the width of the band, from gate-b; 0 where there is too little of it."""
-        try:
-            return half_width(errors(engine.predict(params, client.gate_b), client.gate_b, client.scale))
-        except LearningError:
-            return 0.0
+        return PersonalModel(line, served(engine, client, made).to_bytes())
 
     def _engine_of(self, model: ModelSpec) -> "Engine":
         import torch
@@ -113,7 +97,6 @@ class FolderLearner:
         return self._data[name]
 
 
-def finite(value: Any) -> float:  # noqa: ANN401 - a number of some library
+def finite(value: float | None) -> float:
     """What a report can say: 0 for a figure that there is not."""
-    number = float(value)
-    return number if np.isfinite(number) else 0.0
+    return float(value) if value is not None and np.isfinite(value) else 0.0

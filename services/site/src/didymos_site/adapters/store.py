@@ -16,7 +16,7 @@ from didymos_did import Did, GrantId, TwinId
 from didymos_learning import flat_bytes
 from didymos_privacy import SiteState, site_state, site_state_bytes
 
-from didymos_site.application.ports import Answered, Kept, Trained
+from didymos_site.application.ports import Answered, Kept, StoreFailed, Trained
 from didymos_site.domain.order import Header, TrainOrder
 
 _SCHEMA: Final = """
@@ -51,13 +51,17 @@ class SqliteStore:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        self._file.execute("begin immediate")
+        """One transaction. Raises StoreFailed when it cannot be made durable."""
         try:
-            yield self._file
-        except BaseException:
-            self._file.execute("rollback")
-            raise
-        self._file.execute("commit")
+            self._file.execute("begin immediate")
+            try:
+                yield self._file
+            except BaseException:
+                self._file.execute("rollback")
+                raise
+            self._file.execute("commit")
+        except sqlite3.Error as error:
+            raise StoreFailed(str(error)) from error
 
     def answered(self, header: Header, step: str) -> Answered | None:
         query = 'select "order", signal from answered where run = ? and round = ? and attempt = ? and step = ?'

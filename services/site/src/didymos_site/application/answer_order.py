@@ -2,16 +2,13 @@
 
 from typing import Final
 
-from didymos_contracts.errors import Problem
-from didymos_did import DidError
 from didymos_kit import log
 from didymos_kit.errors import problem_of
-from didymos_learning import LearningError
-from didymos_privacy import PrivacyError, Refuse
+from didymos_privacy import Refuse
 
 from didymos_site.application.mask_round import mask_round
 from didymos_site.application.personalise_run import personalise_run
-from didymos_site.application.ports import Ports
+from didymos_site.application.ports import Away, Ports, StoreFailed
 from didymos_site.application.train_round import train_round
 from didymos_site.domain.order import CloseOrder, Digest, MaskOrder, PersonaliseOrder, SiteOrder, TrainOrder
 
@@ -21,7 +18,7 @@ DELIVERING: Final = frozenset({"open", "SetupBoxes"})
 async def answer_order(order: SiteOrder, digest: Digest, ports: Ports) -> bytes | None:
     """The signal to send; None for an order that asks for none. `digest`: of the order without its deadline.
 
-    Raises Away; and whatever the store raises, because without a store nothing may be said.
+    Raises Away, StoreFailed.
     """
     header, store = order.header, ports.store
     if isinstance(order, CloseOrder):
@@ -35,7 +32,9 @@ async def answer_order(order: SiteOrder, digest: Digest, ports: Ports) -> bytes 
         return refusal(order, "privacy.list_inconsistent", "the order differs from the one answered", ports)
     try:
         return await _carried_out(order, digest, ports)
-    except (Problem, LearningError, PrivacyError, DidError) as error:
+    except (Away, StoreFailed):
+        raise
+    except Exception as error:
         problem = problem_of(error)
         return refusal(order, problem.row.code, str(problem.values.get("detail", problem.row.title)), ports)
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from didymos_did import TwinId
 from didymos_kit import log
-from didymos_learning import LearningError, flat_bytes
-from didymos_privacy import model_info, pack_model, seal_to
+from didymos_learning import LearningError
+from didymos_privacy import model_info, seal_to
 
 from didymos_site.application.ports import Kept, Line, PersonalModel, Ports, Report
 from didymos_site.application.train_round import params_of, spec_of
@@ -46,7 +46,7 @@ async def _line(
     if not (line.accepted and order.recipient and subject.placement is Placement.PLATFORM):
         return line
     info = model_info(order.header.run, subject.twin)
-    sealed = seal_to(order.recipient, pack_model(made.scale, flat_bytes(made.params)), info)
+    sealed = seal_to(order.recipient, made.served, info)
     if len(sealed) <= INLINE_BYTES:
         return replace(line, model=sealed)
     await ports.objects.deliver(sealed)

@@ -64,11 +64,10 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class PersonalModel:
-    """`scale`: level, spread, step and move of the subject's readings. `params` (d,)."""
+    """`served`: bytes of a `didymos_learning.serving.ServedModel`: parameters, the scale of the readings, the band."""
 
     line: Line
-    scale: tuple[float, float, float, float]
-    params: Flat
+    served: bytes
 
 
 class Voice(Protocol):
@@ -89,6 +88,10 @@ class Objects(Protocol):
 
     async def deliver(self, data: bytes) -> None:
         """Returns when all of it is there, durable. Goes on where an earlier delivery broke. Raises Away."""
+
+
+class StoreFailed(Exception):  # noqa: N818 - a state of the world, not a mistake
+    """Nothing can be kept, so nothing may be said: the site ends."""
 
 
 class Away(Exception):  # noqa: N818 - a state of the world, not a mistake
