@@ -15,8 +15,8 @@ from didymos.twin.v1.twin_service_pb2_grpc import ForecastsStub
 from didymos_contracts.topics import MODEL
 from didymos_did import Action
 from didymos_kit.eventlog import Record, envelope
-from didymos_learning import RunSpec, demo_spec, derive, flat_bytes
-from didymos_privacy import Recipient, model_info, pack_model, seal_to
+from didymos_learning import RunSpec, Scale, demo_spec, derive, flat_bytes, flat_view
+from didymos_privacy import Recipient, model_info, seal_to
 from didymos_testing.did import INSTITUTE, RESEARCH, a_terms
 from didymos_testing.kit import problem_codes
 from didymos_testing.twin_world import GLUCOSE, TwinWorld, twin_world
@@ -31,6 +31,14 @@ def parameters(spec: RunSpec) -> bytes:
     from didymos_learning.models import initial
 
     return flat_bytes(initial(spec.model, derive(spec.seed, "model")))
+
+
+def personal(params: bytes) -> bytes:
+    """As a site makes it, with a band of 9 around its mean."""
+    from didymos_learning.serving import ServedModel
+
+    flat = flat_view(params, SPEC.model.layout.size)
+    return ServedModel(flat, Scale(120.0, 20.0, 3.0, 12.0), 9.0).to_bytes()
 
 
 async def put(world: TwinWorld, data: bytes) -> bytes:
@@ -102,8 +110,8 @@ async def test_a_shared_model_and_then_the_own_one_speak_for_the_twin(tmp_path: 
         shared = await register(world, await put(world, params))
         first = await forecast(world, token, shared)
         recipient = Recipient(world.house.keys.secret(PERSONAL_MODELS))
-        sealed = seal_to(recipient.public, pack_model((120.0, 20.0, 3.0, 12.0), params), model_info(RUN, world.twin))
-        own = await register(world, await put(world, sealed), world.twin, interval=[-9.0, 9.0])
+        sealed = seal_to(recipient.public, personal(params), model_info(RUN, world.twin))
+        own = await register(world, await put(world, sealed), world.twin, interval=[-8.0, 8.0])
         second = await forecast(world, token, own)
         async with world.world.peer(world.owner, "twin-state") as peer:
             said = await ForecastsStub(peer.channel).Forecast(ForecastRequest(twin=world.twin, property=GLUCOSE))

@@ -37,9 +37,17 @@ class NoForecastError(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The value one horizon after the last reading; `width`: half of its 80 % band, if the model knows."""
+
+    mean: float
+    width: float | None
+
+
 class Predictor(Protocol):
-    async def predict(self, model: Served, readings: Readings) -> float:
-        """The value at the model's horizon after the last reading. Raises NoForecastError."""
+    async def predict(self, model: Served, readings: Readings) -> Prediction:
+        """Raises NoForecastError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +82,16 @@ async def make_forecast(twin: TwinId, name: str, reader: Reader, parts: Forecast
             reason = "other_unit"
             continue
         try:
-            mean = await parts.predictor.predict(model, readings)
+            found = await parts.predictor.predict(model, readings)
         except NoForecastError as error:
             reason = error.reason
             continue
         at_us = int(readings.times_us[-1]) + model.horizon_us
+        low, high = (model.low, model.high) if found.width is None else (-found.width, found.width)
         return Forecast(
-            mean, mean + model.low, mean + model.high, readings.unit, at_us, made_at_us, model.model_id, model.personal
-        )
+            found.mean, found.mean + low, found.mean + high, readings.unit, at_us, made_at_us, model.model_id,
+            model.personal,
+        )  # fmt: skip
     return naive(readings, horizon_us, made_at_us, reason)
 
 
