@@ -33,7 +33,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 async def post(client: httpx.AsyncClient, path: str, body: object) -> dict[str, str]:
     """The header that lets others wait for what this did."""
     sent = {"content": body, "headers": JSON} if isinstance(body, bytes) else {"json": body}
-    answer = await client.post(path, **sent)  # type: ignore[arg-type] # of httpx
+    answer = await client.post(path, **sent)
     assert answer.status_code < 300, answer.text
     return {"consistency-token": answer.headers["consistency-token"]}
 
