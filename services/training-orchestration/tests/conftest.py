@@ -17,8 +17,8 @@ from didymos_training_orchestration.settings import PaceSettings, TrainingSettin
 
 SECONDS = 60.0
 QUICK = PaceSettings(
-    first_training_seconds=20, gather_seconds=10, setup_seconds=10, mask_seconds=10, confirm_seconds=10,
-    unmask_seconds=10, personal_seconds=20,
+    first_training_seconds=60, gather_seconds=30, setup_seconds=40, mask_seconds=40, confirm_seconds=40,
+    unmask_seconds=40, personal_seconds=40,
 )  # fmt: skip
 
 

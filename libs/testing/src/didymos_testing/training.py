@@ -23,10 +23,9 @@ from didymos_kit.service import Service
 from didymos_learning import (
     GLUCOSE_TASK,
     CohortSpec,
-    LocalSpec,
-    PersonalSpec,
     RunSpec,
     StrategySpec,
+    demo_spec,
     flat_bytes,
     flat_view,
     model_spec,
@@ -71,18 +70,12 @@ BUYER, PROVIDER = a_signer("institute"), a_signer("provider")
 
 def a_spec(**changes: Any) -> RunSpec:  # noqa: ANN401 - any member of the specification
     """Three masked rounds of a tiny LSTM over five sites, of which four must survive, and ten subjects."""
-    spec = RunSpec(
-        model=model_spec("lstm", {"units": 2, "skip": 2}, GLUCOSE_TASK),
-        local=LocalSpec(1, 0, 64, "sgd", 0.05, 0.05, 0.0, 1.0, None, "float32"),
-        strategy=StrategySpec("fedavg", {}),
-        rounds=3,
-        cohort=CohortSpec(5, 4, 10, 100.0),
-        seed=b"\x07" * 32,
-        masking="pairwise",
-        engine="loop",
-        personal=PersonalSpec((1,), 0.01, (), (1.0,), 2, 0.01),
-        validation=b"",
-    )
+    demo = demo_spec(b"\x07" * 32)
+    spec = replace(
+        demo, model=model_spec("lstm", {"units": 2, "skip": 2}, GLUCOSE_TASK),
+        local=replace(demo.local, batch=64, clip=1.0), strategy=StrategySpec("fedavg", {}), rounds=3,
+        cohort=CohortSpec(5, 4, 10, 100.0), validation=b"",
+    )  # fmt: skip
     return replace(spec, **changes)
 
 
@@ -132,7 +125,8 @@ def an_agreement(**changes: Any) -> GetAgreementResponse:  # noqa: ANN401 - any 
 class SiteDouble:
     """A site with some twins. Its answers are kept, so a repeated order has the same bytes; it survives coordinators.
 
-    `silent`: steps (advert, agree, boxes, masked, confirm, answers, clear, personal) that it does not answer.
+    `silent`: steps (advert, agree, boxes, masked, confirm, answers, clear, personal) that it does not answer, in all
+    rounds or, as `masked 2`, in one.
     `spoil`: changes the clear or masked bytes before they are sent.
     """
 
@@ -154,6 +148,10 @@ class SiteDouble:
     @property
     def did(self) -> Did:
         return self.signer.did
+
+    def forget_answers(self) -> None:
+        """What it was silent about it answers when it is told again; what it said it says again in the same bytes."""
+        self._answers = {order: said for order, said in self._answers.items() if said}
 
     async def attend(self, world: World) -> None:
         """Until cancelled, or refused."""
@@ -205,17 +203,17 @@ class SiteDouble:
             self._objects.clear()
             self._opened[key] = tuple(body.open.twins)
             if body.open.masking == "none":
-                if "clear" not in self.silent:
+                if not self._mute("clear", body.round):
                     yield await self._clear(said, body, params, stub)
                 return
             attempt = Attempt(*key, body.params, body.spec, self.spec.model.layout.size + 1, Minima())
             secret = sha256(f"{self.did}{key}".encode()).digest()
             self._states[key], advert = start(attempt, self.did, len(body.open.twins), secret)
             said.advert.CopyFrom(pb.Advert(x25519=advert.x25519, mlkem=advert.mlkem, subjects=advert.subjects))
-            if "advert" not in self.silent:
+            if not self._mute("advert", body.round):
                 yield self.signed("advert", said, advert)
         elif name == "personalise":
-            if "personal" not in self.silent:
+            if not self._mute("personal", body.round):
                 yield self._personal(said, body)
         else:
             raw = await self._masking(said, body, key, stub)
@@ -264,13 +262,13 @@ class SiteDouble:
         stub: Any,  # noqa: ANN401
     ) -> bytes | None:
         ready = self._states[key]
-        if not isinstance(ready, Ready) or "masked" in self.silent:
+        if not isinstance(ready, Ready) or self._mute("masked", body.round):
             return None
         params = await self._fetch(stub, body.params)
         count = ready.cohort.adverts[ready.place].subjects
         scale = Scale(self.spec.local.clip or 1.0, self.spec.cohort.max_weight, ready.subjects)
         total = self.total(body.round, params, self._opened[key])
-        done = mask(ready, scale.encode(total, self.weight * count, sha256(f"{self.did}{key}r".encode()).digest()))
+        done = mask(ready, scale.encode(total, self.weight * count, self._coins(body.round)))
         if isinstance(done, Refuse):
             raise AssertionError(done.code)  # noqa: TRY004 - a refusal is no wrong type
         self._states[key], masked, raw = done
@@ -280,6 +278,13 @@ class SiteDouble:
         await self._deliver(stub, data)
         said.masked.vector = masked.vector
         return self.signed("masked", said, masked)
+
+    def _mute(self, step: str, round_: int) -> bool:
+        return step in self.silent or f"{step} {round_}" in self.silent
+
+    def _coins(self, round_: int) -> bytes:
+        """Rounding is private, yet equal in every run of one specification."""
+        return sha256(f"coins {self.did} {round_} {self.spec.digest.hex()}".encode()).digest()
 
     def _told(self, said: pb.SignalBody, reply: Any) -> bytes | None:  # noqa: ANN401 - a message of the masks
         match reply:
@@ -293,7 +298,7 @@ class SiteDouble:
                 said.answers.CopyFrom(pb.Answers(b_shares=b_shares, r_shares=r_shares, seed_checks=checks))
             case Refuse(code, detail):
                 said.refusal.CopyFrom(pb.Refusal(code=code, detail=detail))
-        if said.WhichOneof("step") in self.silent:
+        if self._mute(said.WhichOneof("step") or "", said.round):
             return None
         return self.signed("", said, reply)
 

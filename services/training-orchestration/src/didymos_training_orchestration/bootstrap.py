@@ -15,6 +15,7 @@ from didymos_kit.dispatch import Dispatcher
 from didymos_kit.house import House
 from didymos_kit.http.paging import Cursors
 from didymos_kit.service import Loop, Service, Servicer
+from didymos_privacy import Recipient
 
 from didymos_training_orchestration.adapters.agreements import MarketAgreements
 from didymos_training_orchestration.adapters.attendance import Attendance
@@ -37,6 +38,7 @@ from didymos_training_orchestration.entrypoints.driver import Driver, Shift
 from didymos_training_orchestration.settings import PaceSettings, SimulationSettings, TrainingSettings
 
 NAME: Final = "training-orchestration"
+PERSONAL_MODELS: Final = "twin-state/personal-models"  # twin-state opens what is sealed to this secret's public half
 FETCHERS: Final = ("twin-state", "ledger", "steward")  # services of this house that may fetch objects by digest
 
 
@@ -71,7 +73,8 @@ def _desk(pace: PaceSettings, house: House, database: Database, attendance: Atte
     patience = Patience(
         pace.setup_seconds, pace.mask_seconds, pace.confirm_seconds, pace.unmask_seconds, pace.gather_seconds
     )
-    return Desk(attendance, SqlJournal(database), objects, OrderBook(house.keys.signer(NAME)), patience)
+    book = OrderBook(house.keys.signer(NAME), Recipient(house.keys.secret(PERSONAL_MODELS)).public)
+    return Desk(attendance, SqlJournal(database), objects, book, patience)
 
 
 async def _simulated(settings: SimulationSettings, stack: AsyncExitStack) -> SimulatedClients | None:

@@ -4,14 +4,10 @@ import asyncio
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from didymos_contracts.errors.training import TRAINING_VALIDATION_MISMATCHED
-from didymos_learning import Flat, RunSpec, Windows, all_windows, read_glucose
-
-if TYPE_CHECKING:
-    from didymos_learning.engine import Engine
+from didymos_learning import Flat, RunSpec, Windows, read_glucose, validation_windows
 
 
 class TorchMathematics:
@@ -42,8 +38,10 @@ class TorchMathematics:
         return f"torch {torch.__version__}; {torch.backends.cpu.get_cpu_capability()}; numpy {np.__version__}; loop"
 
     def _gradient(self, spec: RunSpec, params: Flat) -> Flat:
-        windows = self._windows_of(spec)
-        return _engine(spec).gradient(params, windows, spec.local.huber)
+        from didymos_learning.engine import Engine, validation_gradient
+
+        _one_thread()
+        return validation_gradient(Engine(spec.model), params, self._windows_of(spec), spec)
 
     def _windows_of(self, spec: RunSpec) -> Windows:
         name = spec.validation + sha256(repr(spec.model.task).encode()).digest()
@@ -51,15 +49,9 @@ class TorchMathematics:
             held = None if self._validation is None else self._validation.read_bytes()
             if held is None or sha256(held).digest() != spec.validation or self._validation is None:
                 raise TRAINING_VALIDATION_MISMATCHED.problem(committed=spec.validation.hex())
-            people = [all_windows(series, spec.model.task) for series in read_glucose(self._validation).values()]
-            self._windows[name] = joined(people)
+            people = read_glucose(self._validation).values()
+            self._windows[name] = validation_windows(people, spec.model.task)
         return self._windows[name]
-
-
-def joined(parts: list[Windows]) -> Windows:
-    """Windows of several people, one after the other."""
-    names = ("inputs", "targets", "last", "truth", "anchors")
-    return Windows(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def _initial(spec: RunSpec) -> Flat:
@@ -67,13 +59,6 @@ def _initial(spec: RunSpec) -> Flat:
 
     _one_thread()
     return initial_params(spec)
-
-
-def _engine(spec: RunSpec) -> "Engine":
-    from didymos_learning.engine import Engine
-
-    _one_thread()
-    return Engine(spec.model)
 
 
 def _one_thread() -> None:

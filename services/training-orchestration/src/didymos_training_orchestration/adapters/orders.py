@@ -19,10 +19,13 @@ from didymos_training_orchestration.application.results import Order
 
 
 class OrderBook:
-    """Prints orders and signs them with the key of the coordinator."""
+    """Prints orders and signs them with the key of the coordinator.
 
-    def __init__(self, signer: Signer) -> None:
-        self._signer = signer
+    `recipient`: the public key of the service that serves personal models; sites seal their parameters to it.
+    """
+
+    def __init__(self, signer: Signer, recipient: bytes) -> None:
+        self._signer, self._recipient = signer, recipient
 
     def open(self, order: Order, site: Did) -> bytes:
         """Train, then advertise or deliver."""
@@ -66,6 +69,7 @@ class OrderBook:
     def personalise(self, order: Order) -> bytes:
         body = _body(order)
         body.personalise.validation_gradient = order.gradient
+        body.personalise.recipient = self._recipient
         return self._signed(body)
 
     def _signed(self, body: pb.OrderBody) -> bytes:

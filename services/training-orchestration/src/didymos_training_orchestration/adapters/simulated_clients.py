@@ -106,10 +106,7 @@ def chunks(population: int, per_chunk: int) -> tuple[Chunk, ...]:
     """Even chunks of at most `per_chunk` clients; sizes differ by one at most."""
     count = -(-population // per_chunk)
     borders = [population * at // count for at in range(count + 1)] if count else [0]
-    return tuple(
-        Chunk(Did(f"chunk:{at:06d}"), first, last)
-        for at, (first, last) in enumerate(pairwise(borders))
-    )
+    return tuple(Chunk(Did(f"chunk:{at:06d}"), first, last) for at, (first, last) in enumerate(pairwise(borders)))
 
 
 def load_clients(source: Path, task: TaskSpec) -> list[ClientData]:

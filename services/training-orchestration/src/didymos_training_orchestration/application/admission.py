@@ -18,7 +18,7 @@ from didymos_training_orchestration.domain.cohort import (
     FactsOf,
     Member,
     admit,
-    revoked_among,
+    denied_among,
     short_of,
     use_of,
 )
@@ -49,14 +49,14 @@ async def facts_with_usage(twins: set[TwinId], consent: Consent, book: Book, own
     return facts_of
 
 
-async def revoked(run: Run, cohort: Cohort, consent: Consent, book: Book, now: datetime) -> frozenset[Did] | None:
+async def denied(run: Run, cohort: Cohort, consent: Consent, book: Book, now: datetime) -> Mapping[Did, Reason] | None:
     """Members of which a subject may not take part any more; None while nobody knows freshly what owners allow."""
     twins = {subject.twin for member in cohort.members for subject in member.subjects}
     if any(consent.facts(twin).freshness is not Freshness.FRESH for twin in twins):
         return None
     facts_of = await facts_with_usage(twins, consent, book, cohort.grants)
     use = use_of(run.terms.buyer, run.terms.purpose, run.terms.agreement, run.spec)
-    return revoked_among(cohort, use, facts_of, now)
+    return denied_among(cohort, use, facts_of, now)
 
 
 def shortage(run: Run, found: Admission) -> Problem | None:

@@ -9,7 +9,7 @@ import numpy as np
 from didymos_did import Did
 from didymos_learning import Total, ordered_sum
 
-from didymos_training_orchestration.application.advance_round import REVOKED, STALE, advance_round, settle_members
+from didymos_training_orchestration.application.advance_round import STALE, advance_round, settle_members
 from didymos_training_orchestration.application.ports import Work
 from didymos_training_orchestration.application.results import Broken, Lost, Opened, Order, Part, Reached, Stage
 from didymos_training_orchestration.application.world import World
@@ -90,20 +90,17 @@ async def _reached(desk: _Desk, epoch: int, stage: Stage, members: Cohort, world
 
 
 async def _clear(order: Order, desk: _Desk, epoch: int, world: World, kind: str) -> Collected | Failed:
-    """The ordered sum of the parts, if they are enough. Parts of members with a revoked subject are not added."""
+    """The ordered sum of the parts, if they are enough, and if the owners of all of them still allow it."""
     here = _only(order.cohort, tuple(desk.parts))
+    asked = len(order.cohort.members)
+    if len(here.members) < (asked if kind == "simulated" else quorum(asked, order.spec.cohort.surviving)):
+        return Failed(desk.round, QUORUM, again=True, outcomes=desk.outcomes)
     settled = await _known(
         lambda work: settle_members(desk.round, epoch, here, world.consent, work, world.clock), world
     )
     if isinstance(settled, str):
         return Failed(desk.round, settled, again=True, outcomes=desk.outcomes)
-    desk.round, out = settled
-    if out:
-        return Failed(desk.round, REVOKED, again=True, outcomes=desk.outcomes | dict.fromkeys(out, REVOKED))
-    wanted = len(order.cohort.members) if kind == "simulated" else None
-    needed = wanted or quorum(len(order.cohort.members), order.spec.cohort.surviving)
-    if len(here.members) < needed:
-        return Failed(desk.round, QUORUM, again=True, outcomes=desk.outcomes)
+    desk.round = settled
     parts = [desk.parts[name] for name in here.names]
     summed = ordered_sum((part.vector.astype(np.float32) for part in parts), order.spec.model.layout.size)
     total = Total(summed, float(sum(part.weight for part in parts)), sum(part.count for part in parts))

@@ -28,7 +28,7 @@ from didymos_training_orchestration.domain.run import ENDED, Move, Run, RunId
 
 
 async def drive_run(name: RunId, epoch: int, world: World) -> None:
-    """Until the run is paused, completed or failed. Raises TRAINING_LEASE_LOST; TRAINING_RUN_STATE once it was moved."""
+    """Until the run is paused, completed or failed. Raises TRAINING_LEASE_LOST, TRAINING_RUN_STATE."""
     run = await _begun(name, epoch, world)
     await _say_again_how_the_last_round_ended(run, world)
     while not run.over:

@@ -138,14 +138,15 @@ def admit(offered: Mapping[Did, Sequence[TwinId]], use: Use, facts_of: FactsOf, 
     return Admission(Cohort(tuple(members)), refused)
 
 
-def revoked_among(cohort: Cohort, use: Use, facts_of: FactsOf, now: datetime) -> frozenset[Did]:
-    """The members of which a subject may not take part any more."""
-    return frozenset(
-        member.name
-        for member in cohort.members
-        for subject in member.subjects
-        if not decide(use.of(subject.twin, cohort.size), facts_of(subject.twin), now).allowed
-    )
+def denied_among(cohort: Cohort, use: Use, facts_of: FactsOf, now: datetime) -> dict[Did, Reason]:
+    """The members of which a subject may not take part any more in a cohort of this size, and why."""
+    found: dict[Did, Reason] = {}
+    for member in cohort.members:
+        for subject in member.subjects:
+            made = decide(use.of(subject.twin, cohort.size), facts_of(subject.twin), now)
+            if not made.allowed:
+                found[member.name] = made.reason
+    return found
 
 
 def short_of(sizes: Sequence[int], spec: RunSpec, sites: int) -> Short | None:
