@@ -3,8 +3,10 @@
 REST and gRPC ask the same `Guard`, one per service, because the audience of a token is one service.
 """
 
+import asyncio
 import hmac
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -29,6 +31,7 @@ from didymos_did.tokens import (
 from didymos_kit.clock import Clock, from_us
 
 HOUR_MS: Final = 3_600_000
+KEY_SECONDS: Final = 1.0
 MEMO: Final = 10_000  # verified tokens kept; each lives at most 300 s
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -58,6 +61,9 @@ class Trust(Protocol):
     def suspended(self, did: Did) -> bool:
         """Whether this subject is out."""
 
+    async def arrived(self) -> None:
+        """Return when the tail learns something more."""
+
 
 class Replays(Protocol):
     """Remembers proofs for 90 s."""
@@ -78,13 +84,18 @@ class LocalReplays:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the guards of a process share. `secret`: 32 bytes, the same in every process that serves this origin."""
+    """What the guards of a process share. `secret`: 32 bytes, the same in every process that serves this origin.
+
+    `issuer`: whose token keys are waited for, up to a second. A process of identity that starts publishes its key, and
+    the first token under it may be here before the record.
+    """
 
     origin: str
     trust: Trust
     replays: Replays
     secret: bytes
     clock: Clock
+    issuer: Did | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +140,7 @@ class Guard:
         try:
             proof = verify_proof(proof_text, method, url, now, token=token)
             self._check_nonce(proof)
+            await self._key_arrived(token)
             claims = self._claims(token, now)
         except DidError as error:
             raise _unauthenticated(error.detail) from error
@@ -171,6 +183,18 @@ class Guard:
     def _hourly(self, hour: int) -> bytes:
         """HKDF-Expand (RFC 5869) of the shared secret: one block is enough for 32 bytes."""
         return hmac.digest(self._access.secret, b"didymos/dpop-nonce/v1" + hour.to_bytes(8, "big") + b"\x01", "sha256")
+
+    async def _key_arrived(self, token: str) -> None:
+        """Wait for the key of a token that is new here. Only the issuer's: anybody may name a key of his own."""
+        if sha256(token.encode()).digest() in self._memo:
+            return
+        kid, trust = token_kid(token), self._access.trust
+        if kid.partition("#")[0] != self._access.issuer:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(KEY_SECONDS):
+                while trust.token_key(kid) is None:
+                    await trust.arrived()
 
     def _claims(self, token: str, now: int) -> AccessClaims:
         """Verified claims. The key must be published now, memo or not: a withdrawn one ends its tokens at once."""

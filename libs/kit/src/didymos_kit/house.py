@@ -230,7 +230,8 @@ async def _house(parts: _Parts) -> AsyncIterator[House]:
     """The topics, the tails that every process has, and the house around them."""
     await parts.event_log.ensure(TOPICS)
     identity, consent = IdentityTail(parts.clock), ConsentTail(parts.clock, parts.metrics)
-    access = Access(parts.where.origin, identity, parts.replays, parts.keys.secret("dpop-nonce"), parts.clock)
+    secret, issuer = parts.keys.secret("dpop-nonce"), parts.keys.did("identity")
+    access = Access(parts.where.origin, identity, parts.replays, secret, parts.clock, issuer)
     event_log = parts.event_log
     async with (
         event_log.tail(IDENTITY.name, identity.apply) as identity_tail,

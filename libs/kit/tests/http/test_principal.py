@@ -11,7 +11,7 @@ from didymos_kit.http.surface import SurfaceError
 from didymos_kit.service import Service
 from didymos_testing.clock import NOON
 from didymos_testing.did import RESEARCH, a_signer
-from didymos_testing.kit import ORIGIN, DpopAuth, Issuer, a_client, a_proof_key, an_app, problem_codes
+from didymos_testing.kit import ORIGIN, DpopAuth, Issuer, IssuingTrust, a_client, a_proof_key, an_app, problem_codes
 from fastapi import APIRouter
 
 ALICE, BOB = a_signer("alice"), a_signer("bob")
@@ -239,3 +239,18 @@ async def test_names_of_the_path_are_proved_as_they_were_sent(client: httpx.Asyn
 def test_a_route_that_asks_who_calls_needs_somebody_to_know() -> None:
     with pytest.raises(SurfaceError, match="was given no Access"):
         an_app(Service("twin-state", (routes(),)))
+
+
+class LateTrust(IssuingTrust):
+    """The record of the token key comes while it is waited for."""
+
+    async def arrived(self) -> None:
+        self.withdrawn = False
+
+
+async def test_a_token_of_our_issuer_waits_for_its_key_and_no_other_does(issuer: Issuer) -> None:
+    """A process of identity that starts publishes its key; the first token under it may be faster."""
+    for whose, status in ((issuer.trust.signer.did, 200), (BOB.did, 401)):
+        late = Issuer(LateTrust(withdrawn=True), issuer=whose)
+        async with a_client(routes(), issuer=late) as client:
+            assert (await client.get("/v1/me", auth=DpopAuth(late, "alice"))).status_code == status

@@ -1,5 +1,6 @@
 """Callers for tests of REST and gRPC surfaces: a house that issues tokens, and clients that prove possession."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,6 +36,10 @@ class IssuingTrust:
     out: set[Did] = field(default_factory=set)
     withdrawn: bool = False
 
+    async def arrived(self) -> None:
+        """Nothing ever does."""
+        await asyncio.Event().wait()
+
     def token_key(self, kid: KeyId) -> PublicKey | None:
         return self.signer.public if kid == self.signer.kid and not self.withdrawn else None
 
@@ -50,10 +55,11 @@ class Issuer:
     clock: FixedClock = field(default_factory=FixedClock)
     replays: Replays = field(default_factory=LocalReplays)
     origin: str = ORIGIN
+    issuer: Did | None = None  # whose keys are waited for
 
     @property
     def access(self) -> Access:
-        return Access(self.origin, self.trust, self.replays, SECRET, self.clock)
+        return Access(self.origin, self.trust, self.replays, SECRET, self.clock, self.issuer)
 
     def token(self, subject: Ed25519Signer, key: ProofKey, service: str = "twin-state", **changes: Any) -> str:  # noqa: ANN401 - claims
         now = self.clock.now_us() // 1_000_000
