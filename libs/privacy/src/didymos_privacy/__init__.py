@@ -52,7 +52,7 @@ from didymos_privacy.messages import (
 )
 from didymos_privacy.opening import Opened
 from didymos_privacy.plan import MOST_SITES, SUITE, Attempt, Cohort, Minima, threshold
-from didymos_privacy.sealing import RECIPIENT_LABEL, Recipient, model_info, seal_to
+from didymos_privacy.sealing import Recipient, model_info, seal_to
 from didymos_privacy.shamir import join_secret, split_secret
 from didymos_privacy.signing import ORDER, SIGNAL, sign_message, tag_of, verify_message
 from didymos_privacy.site_round import (
@@ -72,7 +72,7 @@ from didymos_privacy.site_round import State as SiteState
 from didymos_privacy.vector import U32, Scale, dequantise, grid_step, quantise, vector_bytes, vector_view
 
 __all__ = [
-    "MOST_SITES", "ORDER", "RECIPIENT_LABEL", "SIGNAL", "SUITE", "U32", "Aborted", "Advert", "Advertised",
+    "MOST_SITES", "ORDER", "SIGNAL", "SUITE", "U32", "Aborted", "Advert", "Advertised",
     "Advertising", "Agree", "Agreed", "Answered", "Answers", "Attempt", "Boxes", "Close", "Cohort", "Confirm",
     "Confirmed", "CoordinatorAgreeing", "CoordinatorConfirming", "CoordinatorMasking", "CoordinatorSharing",
     "CoordinatorState", "CoordinatorUnmasking", "Done", "From", "Left", "Masked", "Minima", "Opened", "Order",

@@ -21,7 +21,6 @@ from didymos_privacy.agreement import MLKEM_BYTES, X25519_BYTES
 from didymos_privacy.errors import PrivacyError
 from didymos_privacy.kdf import derived, joined
 
-RECIPIENT_LABEL: Final = "twin-state/models"  # in a house: Recipient(house.keys.secret(RECIPIENT_LABEL)) on both sides
 PUBLIC_BYTES: Final = MLKEM_BYTES + X25519_BYTES
 _SUITE: Final = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 

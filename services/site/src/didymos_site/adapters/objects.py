@@ -1,7 +1,8 @@
 """Objects at the coordinator, in pieces of 256 KiB: named by SHA-256, checked on the way, taken up where they broke."""
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import aclosing
 from hashlib import sha256
 from typing import Final
 
@@ -60,14 +61,8 @@ class PeerObjects:
     async def _read(self, digest: Digest, data: bytearray) -> None:
         """Appends what is missing. A piece in another place, or beyond the size, is refused."""
         request = FetchRequest(object=digest, offset=len(data), site=self._site)
-        size = -1
-        async for piece in self._rounds.Fetch(request, timeout=SECONDS):
-            if piece.size > LARGEST_BYTES or len(piece.data) > PIECE_BYTES:
-                raise TRAINING_OBJECT_TOO_LARGE.problem(limit=LARGEST_BYTES, piece=PIECE_BYTES)
-            if piece.object != digest or piece.offset != len(data) or len(data) + len(piece.data) > piece.size:
-                raise TRAINING_PIECE_MISPLACED.problem(next_offset=len(data), size=piece.size)
-            data += piece.data
-            size = piece.size
+        async with aclosing(self._rounds.Fetch(request, timeout=SECONDS)) as pieces:  # type: ignore[type-var]
+            size = await _gathered(pieces, digest, data)
         if size not in (-1, len(data)):
             raise TRAINING_PIECE_MISPLACED.problem(next_offset=len(data), size=size)
 
@@ -88,6 +83,19 @@ class PeerObjects:
                 return
             offset = min(delivered.next_offset, len(data))
         raise Away("the object does not get there")
+
+
+async def _gathered(pieces: AsyncIterable[types.Piece], digest: Digest, data: bytearray) -> int:
+    """Appends the pieces; the size that they tell, -1 when there were none."""
+    size = -1
+    async for piece in pieces:
+        if piece.size > LARGEST_BYTES or len(piece.data) > PIECE_BYTES:
+            raise TRAINING_OBJECT_TOO_LARGE.problem(limit=LARGEST_BYTES, piece=PIECE_BYTES)
+        if piece.object != digest or piece.offset != len(data) or len(data) + len(piece.data) > piece.size:
+            raise TRAINING_PIECE_MISPLACED.problem(next_offset=len(data), size=piece.size)
+        data += piece.data
+        size = piece.size
+    return size
 
 
 def _resumed(problem: Problem, size: int) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -79,8 +80,9 @@ class Site:
     async def _watch(self) -> None:
         twins = tuple(self.ports.subjects)
         wanted = WatchRequest(twins=list(twins), enrolment=self.voice.enrolment)
-        async for response in GrantsStub(self.identity.channel).Watch(wanted):
-            self.consent.told(response)
+        async with aclosing(GrantsStub(self.identity.channel).Watch(wanted)) as responses:  # type: ignore[type-var]
+            async for response in responses:
+                self.consent.told(response)
 
     async def _attend(self) -> None:
         await self._until_fresh()
@@ -90,10 +92,12 @@ class Site:
         try:
             async with asyncio.TaskGroup() as line:
                 beats = line.create_task(self._beat(outbox, twins))
-                async for order in RoundsStub(self.coordinator.channel).Attend(self._said(outbox, twins)):
-                    signal = await self._answer(order)
-                    if signal is not None:
-                        outbox.put_nowait(signal)
+                said = self._said(outbox, twins)
+                async with aclosing(RoundsStub(self.coordinator.channel).Attend(said)) as orders:  # type: ignore[type-var]
+                    async for order in orders:
+                        signal = await self._answer(order)
+                        if signal is not None:
+                            outbox.put_nowait(signal)
                 beats.cancel()
         except BaseExceptionGroup as ended:
             raise ended.exceptions[0] from ended
