@@ -47,6 +47,7 @@ from didymos_readings.quality import (
     Scores,
     explain,
 )
+from didymos_readings.quarantine import RefusedBody, decode_refused, released_blocks
 from didymos_readings.rows import DecodeContext, Row, RowBlocks, blocks_of
 from didymos_readings.senml import decode_senml
 from didymos_readings.units import Affine, Conversion, Curve, UnitProblem, compile_unit, curve_of
@@ -84,6 +85,7 @@ __all__ = [
     "Property",
     "ReadingError",
     "Refusal",
+    "RefusedBody",
     "RefusedContent",
     "Row",
     "RowBlocks",
@@ -100,6 +102,7 @@ __all__ = [
     "compile_unit",
     "curve_of",
     "decode_parcel",
+    "decode_refused",
     "decode_senml",
     "encode_batch",
     "encode_batch_json",
@@ -119,6 +122,7 @@ __all__ = [
     "paths_of",
     "refused_contents",
     "refused_message",
+    "released_blocks",
     "root_from_path",
     "root_of",
     "seal_parcel",

@@ -58,3 +58,12 @@ class RefusalsContract:
     async def test_a_slice_of_many_is_kept_whole(self, store: Refusals) -> None:
         await keep_refusals([a_refusal(index=n) for n in range(1_000)], store, NOON)
         assert len(await all_of(store)) == 1_000
+
+    async def test_what_is_released_stays_listed_as_released(self, store: Refusals) -> None:
+        await keep_refusals([a_refusal(), a_refusal(index=5)], store, NOON)
+        for _ in range(2):
+            await store.release([a_refusal(index=5)])
+        await keep_refusals([a_refusal(index=5)], store, NOON)
+        found = await store.of_batch(NAME, bytes(32))
+        assert [(each.index, each.released) for each in found] == [(0, False), (5, True)]
+        assert await store.of_batch(NAME, b"another") == []

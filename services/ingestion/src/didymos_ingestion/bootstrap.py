@@ -10,16 +10,19 @@ from didymos_kit.house import House
 from didymos_kit.http.paging import Cursors
 from didymos_kit.service import Service
 
+from didymos_ingestion.adapters.quarantine import LoggedQuarantine
 from didymos_ingestion.adapters.readings_log import LogOfReadings
 from didymos_ingestion.adapters.refusals import SqlRefusals
 from didymos_ingestion.adapters.twin_tails import LifecycleTable, ProfileTable
 from didymos_ingestion.adapters.vault import CachedKeys
 from didymos_ingestion.application.ports import Ports
+from didymos_ingestion.application.release_refusals import Releasing
 from didymos_ingestion.domain.quota import Buckets, Load
 from didymos_ingestion.entrypoints.consumer import refusals_loop
 from didymos_ingestion.entrypoints.grpc import PUBLIC_RPCS, IngestRpc
 from didymos_ingestion.entrypoints.intake import Intake, Meters
-from didymos_ingestion.entrypoints.rest import batch_routes, quarantine_routes
+from didymos_ingestion.entrypoints.rest import batch_routes
+from didymos_ingestion.entrypoints.rest_quarantine import quarantine_routes
 from didymos_ingestion.settings import IngestionSettings
 
 NAME: Final = "ingestion"
@@ -48,12 +51,14 @@ async def bootstrap(settings: IngestionSettings, house: House) -> AsyncIterator[
         )
         intake = Intake(ports, house.clock, house.keys.signer(NAME), Load(settings.shed_bytes), Meters(house.metrics))
         refusals = SqlRefusals(database)
+        quarantine = LoggedQuarantine(house.event_log, ports.keys)
+        releasing = Releasing(refusals, quarantine, house.keys.signer(NAME), ports)
         cursors = Cursors(house.keys.secret("ingestion/cursors"), "refusals")
         yield Service(
             NAME,
             routers=(
                 batch_routes(intake, house.wait),
-                quarantine_routes(refusals, house.facts, cursors, house.clock),
+                quarantine_routes(releasing, house.facts, cursors, house.clock),
             ),
             servicers=(IngestRpc(intake).register,),
             loops=(refusals_loop(house.event_log, refusals, house.clock),),

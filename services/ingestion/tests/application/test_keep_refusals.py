@@ -9,7 +9,7 @@ import pytest
 from didymos_contracts.errors import Problem
 from didymos_did import Facts, Freshness
 from didymos_ingestion.adapters.refusals import SqlRefusals
-from didymos_ingestion.application.keep_refusals import ListRefusals, keep_refusals, list_refusals
+from didymos_ingestion.application.keep_refusals import Asker, ListRefusals, keep_refusals, list_refusals
 from didymos_ingestion.domain.refusal import KeptRefusal
 from didymos_kit.database.engine import Database, sqlite_engine
 from didymos_kit.database.migrate import migrations_of, upgrade
@@ -37,8 +37,8 @@ class TestSqliteRefusals(RefusalsContract):
 
 
 async def asked(store: SqlRefusals, facts: Facts, **changes: object) -> list[KeptRefusal]:
-    query = replace(ListRefusals(OWNER.did, None, None, NAME, None, 10), **changes)  # type: ignore[arg-type]
-    return list(await list_refusals(query, facts, store, NOON))
+    asker = replace(Asker(OWNER.did, None, None), **changes)  # type: ignore[arg-type] # fields by name
+    return list(await list_refusals(ListRefusals(asker, NAME, None, 10), facts, store, NOON))
 
 
 async def test_the_owner_sees_the_list_and_a_stranger_learns_nothing(store: SqlRefusals) -> None:

@@ -260,6 +260,26 @@ async def test_refusals_are_listed_once_for_the_owner_alone(tmp_path: Path) -> N
             await until(owner, asked, listed=0)
 
 
+async def test_the_owner_releases_what_fits_another_profile(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world, world.rest(None, "ingestion") as client:
+        batch = a_batch(world, [100.0, 5000.0])
+        await post(client, batch, await enrolled(world))
+        async with world.rest(OWNER, "ingestion") as owner, world.rest(STRANGER, "ingestion", RESEARCH) as stranger:
+            await until(owner, {"twin": TWIN}, listed=1)
+            asked = {"twin": TWIN, "batch": batch.digest.hex(), "profile": "generic@1"}
+            refused = await stranger.post("/v1/quarantine:release", json=asked)
+            released = await owner.post("/v1/quarantine:release", json=asked)
+            again = await owner.post("/v1/quarantine:release", json=asked)
+            assert released.status_code == 200, released.text
+            assert (released.json()["accepted"], released.json()["refused"]) == (1, [])
+            assert problem_codes([refused, again]) == [(404, "platform.not_found")] * 2
+            assert released.headers["consistency-token"] == released.json()["token"]
+            (listed,) = (await until(owner, {"twin": TWIN}, listed=1))["refusals"]
+            assert listed["released"]
+        parcels = [parcel for event in await accepted(world) for parcel in event.parcels]
+        assert [opened(each).columns[0].value.tolist() for each in parcels] == [[100], [5000]]
+
+
 async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world, world.rest(None, "ingestion") as client:
         sent = await post(client, a_batch(world), await enrolled(world))

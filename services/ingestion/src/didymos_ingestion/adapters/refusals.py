@@ -6,7 +6,7 @@ from datetime import datetime
 from didymos_did import TwinId
 from didymos_kit.database.engine import Database
 from didymos_kit.database.seen import insert_missing
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.engine import Row
 
 from didymos_ingestion.adapters.tables import REFUSAL
@@ -27,7 +27,7 @@ class SqlRefusals:
             {
                 "part": each.partition, "off": each.offset, "idx": each.index, "readings": each.count,
                 "twin": each.twin, "device": each.device, "batch": each.batch, "code": each.code, "detail": each.detail,
-                "profile": each.profile, "received_at": each.received_at,
+                "profile": each.profile, "received_at": each.received_at, "released": False,
             }
             for each in refusals
         ]  # fmt: skip
@@ -51,9 +51,20 @@ class SqlRefusals:
         async with self._database.read() as connection:
             return [_refusal(row) for row in await connection.execute(query)]
 
+    async def of_batch(self, twin: TwinId, batch: bytes) -> Sequence[KeptRefusal]:
+        query = select(REFUSAL).where(REFUSAL.c.twin == twin, REFUSAL.c.batch == batch).order_by(REFUSAL.c.idx)
+        async with self._database.read() as connection:
+            return [_refusal(row) for row in await connection.execute(query)]
+
+    async def release(self, refusals: Sequence[KeptRefusal]) -> None:
+        async with self._database.unit_of_work() as tx:
+            for each in refusals:
+                place = (REFUSAL.c.part == each.partition, REFUSAL.c.off == each.offset, REFUSAL.c.idx == each.index)
+                await tx.connection.execute(update(REFUSAL).where(*place).values(released=True))
+
 
 def _refusal(row: Row[tuple[object, ...]]) -> KeptRefusal:
     return KeptRefusal(
         row.twin, row.device, row.batch, row.part, row.off, row.idx, row.readings, row.code, row.detail, row.profile,
-        row.received_at,
+        row.received_at, row.released,
     )  # fmt: skip

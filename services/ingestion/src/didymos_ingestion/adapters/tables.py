@@ -19,5 +19,6 @@ REFUSAL = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("profile", sa.Text, nullable=False),
     sa.Column("received_at", Instant, nullable=False),
+    sa.Column("released", sa.Boolean, nullable=False),
     sa.UniqueConstraint("twin", "device", "batch", "idx", name="refusal_once"),
 )

@@ -26,6 +26,12 @@ class Refusals(Protocol):
     async def of_twin(self, twin: TwinId, after: Place | None, limit: int) -> Sequence[KeptRefusal]:
         """In the order of their places."""
 
+    async def of_batch(self, twin: TwinId, batch: bytes) -> Sequence[KeptRefusal]:
+        """What a batch had refused for this twin, by index."""
+
+    async def release(self, refusals: Sequence[KeptRefusal]) -> None:
+        """Mark them; a repeat changes nothing."""
+
 
 async def keep_refusals(refusals: Sequence[KeptRefusal], store: Refusals, now: datetime) -> None:
     """Idempotent by place, and by (twin, device, batch, index). What the log no longer holds is not listed."""
@@ -34,26 +40,38 @@ async def keep_refusals(refusals: Sequence[KeptRefusal], store: Refusals, now: d
 
 
 @dataclass(frozen=True, slots=True)
-class ListRefusals:
-    """Who asks for the quarantine of which twin; the page after a place."""
+class Asker:
+    """Who calls, for whom, and what for."""
 
     actor: Did
     principal: Did | None
     purpose: Purpose | None
+
+
+def check_access(asker: Asker, action: Action, twin: TwinId, facts: Facts, now: datetime) -> None:
+    """Whether `decide()` lets the caller at the quarantine of this twin: its owner, until an owner grants it.
+
+    Raises CONSENT_STALE; PLATFORM_NOT_FOUND for what is unknown and what is denied alike.
+    """
+    request = AccessRequest(asker.actor, action, twin, (PATH,), asker.purpose, principal=asker.principal)
+    decision = decide(request, facts, now)
+    if decision.reason is Reason.STALE_CONSENT:
+        raise CONSENT_STALE.problem(twin=twin)
+    if not decision.allowed:
+        raise PLATFORM_NOT_FOUND.problem(twin=twin)
+
+
+@dataclass(frozen=True, slots=True)
+class ListRefusals:
+    """Who asks for the quarantine of which twin; the page after a place."""
+
+    asker: Asker
     twin: TwinId
     after: Place | None
     limit: int
 
 
 async def list_refusals(query: ListRefusals, facts: Facts, store: Refusals, now: datetime) -> Sequence[KeptRefusal]:
-    """For whoever `decide()` lets read the quarantine of this twin: its owner, until an owner grants it.
-
-    Raises CONSENT_STALE; PLATFORM_NOT_FOUND for what is unknown and what is denied alike.
-    """
-    request = AccessRequest(query.actor, Action.READ, query.twin, (PATH,), query.purpose, principal=query.principal)
-    decision = decide(request, facts, now)
-    if decision.reason is Reason.STALE_CONSENT:
-        raise CONSENT_STALE.problem(twin=query.twin)
-    if not decision.allowed:
-        raise PLATFORM_NOT_FOUND.problem(twin=query.twin)
+    """Raises CONSENT_STALE, PLATFORM_NOT_FOUND."""
+    check_access(query.asker, Action.READ, query.twin, facts, now)
     return await store.of_twin(query.twin, query.after, query.limit)

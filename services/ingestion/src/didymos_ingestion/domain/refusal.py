@@ -22,3 +22,4 @@ class KeptRefusal:
     detail: str
     profile: str
     received_at: datetime
+    released: bool = False  # its readings were accepted after all, because the owner said so

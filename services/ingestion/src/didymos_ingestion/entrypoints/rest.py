@@ -1,12 +1,10 @@
-"""`POST /v1/batches` in three media types, and the owner's view of the quarantine."""
+"""`POST /v1/batches` in three media types."""
 
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 from didymos_contracts.errors import Problem
-from didymos_contracts.errors.identity import CONSENT_STALE
 from didymos_contracts.errors.ingestion import (
     BATCH_AUDIENCE_WRONG,
     BATCH_DEVICE_LOST,
@@ -24,26 +22,19 @@ from didymos_contracts.errors.ingestion import (
 )
 from didymos_contracts.errors.platform import (
     PLATFORM_INVALID_FIELD,
-    PLATFORM_NOT_FOUND,
     PLATFORM_OVERLOADED,
     PLATFORM_TOO_LARGE,
     PLATFORM_UNAVAILABLE,
     PLATFORM_UNKNOWN_FIELD,
     QUOTA_EXCEEDED,
 )
-from didymos_did import Did, Facts, TwinId
-from didymos_kit.clock import Clock
-from didymos_kit.http import PUBLIC, Caller, accepts, problems
-from didymos_kit.http.paging import CursorQuery, Cursors, Limit
+from didymos_kit.http import PUBLIC, accepts, problems
 from didymos_kit.http.principal import authenticate
 from didymos_readings import parse_batch, parse_batch_json
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
 
 from didymos_ingestion.application.accept_batch import Taken
-from didymos_ingestion.application.keep_refusals import ListRefusals, Refusals, list_refusals
-from didymos_ingestion.domain.refusal import KeptRefusal
 from didymos_ingestion.entrypoints.intake import Intake
 
 BATCH: Final = "application/vnd.didymos.batch"
@@ -122,65 +113,6 @@ def batch_routes(intake: Intake, wait: Wait) -> APIRouter:
         return _answer(await intake.signed(lambda: parse(body), len(body), kind))
 
     return router
-
-
-class Refused(BaseModel):
-    """Readings `index` to `index + count - 1` of a batch were refused; `position` is where their content is kept."""
-
-    twin: str
-    device: str
-    batch: str
-    index: int
-    count: int
-    code: str
-    detail: str
-    profile: str
-    position: str
-    received_at: datetime
-
-    @classmethod
-    def of(cls, kept: KeptRefusal) -> "Refused":
-        return cls(
-            twin=kept.twin, device=kept.device, batch=kept.batch.hex(), index=kept.index, count=kept.count,
-            code=kept.code, detail=kept.detail, profile=kept.profile, position=f"{kept.partition}:{kept.offset}",
-            received_at=kept.received_at,
-        )  # fmt: skip
-
-
-class RefusedPage(BaseModel):
-    refusals: list[Refused]
-    next: str | None
-
-
-def quarantine_routes(
-    refusals: Refusals, facts: Callable[[TwinId], Facts], cursors: Cursors, clock: Clock
-) -> APIRouter:
-    router = APIRouter(prefix="/v1")
-
-    @router.get("/quarantine", responses=problems(PLATFORM_NOT_FOUND, CONSENT_STALE))
-    async def show(
-        caller: Caller, twin: Annotated[str, Query(min_length=1, max_length=256)], limit: Limit = 50,
-        cursor: CursorQuery = None,
-    ) -> RefusedPage:  # fmt: skip
-        """What was refused of the readings of a twin, and why: for its owner."""
-        name = TwinId(Did(twin))
-        bound = {"twin": twin, "caller": caller.caller}
-        after = cursors.read(cursor, bound)
-        query = ListRefusals(
-            caller.caller, None if caller.actor is None else caller.did, caller.purpose, name, _place(after), limit + 1
-        )
-        found = await list_refusals(query, facts(name), refusals, clock.now())
-        page = cursors.page(found, limit, lambda each: (each.partition, each.offset, each.index), bound)
-        return RefusedPage(refusals=[Refused.of(each) for each in page.rows], next=page.next)
-
-    return router
-
-
-def _place(after: tuple[str | int, ...] | None) -> tuple[int, int, int] | None:
-    if after is None:
-        return None
-    part, offset, index = map(int, after)
-    return part, offset, index
 
 
 async def _body(request: Request) -> bytes:

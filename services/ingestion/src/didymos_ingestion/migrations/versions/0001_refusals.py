@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text, nullable=False),
         sa.Column("profile", sa.Text, nullable=False),
         sa.Column("received_at", Instant, nullable=False),
+        sa.Column("released", sa.Boolean, nullable=False),
         sa.PrimaryKeyConstraint("part", "off", "idx", name="refusal_pkey"),
         sa.UniqueConstraint("twin", "device", "batch", "idx", name="refusal_once"),
     )
