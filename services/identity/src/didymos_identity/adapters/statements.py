@@ -1,23 +1,15 @@
-"""Signed bytes as verified values: what leaves here was signed by the DID that it names."""
+"""Signed bytes as verified values: what leaves here was signed by the DID that it names, and fits into a database."""
 
 from didymos_did import (
     DeviceEnrolment,
-    DeviceRevocation,
-    Erasure,
     Grant,
     KeyId,
     Revocation,
     Signed,
-    SiteEnrolment,
-    TwinRegistration,
     parse_device_enrolment,
     parse_grant,
-    parse_site_enrolment,
     parse_strict,
-    verify_device_revocation,
-    verify_erasure,
     verify_revocation,
-    verify_twin_registration,
 )
 from didymos_did.errors import pointing
 from didymos_did.multibase import b64u_decode
@@ -44,23 +36,7 @@ def read_device_enrolment(body: bytes) -> DeviceEnrolment:
     return parse_device_enrolment(body)
 
 
-def read_site_enrolment(body: bytes) -> SiteEnrolment:
-    """Raises DidError as `read_device_enrolment`."""
-    return parse_site_enrolment(body)
-
-
-def read_twin_registration(by_owner: Signed, by_twin: Signed) -> TwinRegistration:
-    return verify_twin_registration(by_owner, by_twin)
-
-
 def read_revocation(signed: Signed) -> Revocation:
+    """Raises DidError `platform.*`, `grant.revocation_invalid`; PLATFORM_MALFORMED."""
     check_text(parse_strict(signed.body), "")
     return verify_revocation(signed)
-
-
-def read_device_revocation(signed: Signed) -> DeviceRevocation:
-    return verify_device_revocation(signed)
-
-
-def read_erasure(signed: Signed) -> Erasure:
-    return verify_erasure(signed)

@@ -15,20 +15,24 @@ from didymos_contracts.errors.identity import (
     VC_PROOF_INVALID,
 )
 from didymos_contracts.errors.platform import PLATFORM_FORBIDDEN, PLATFORM_INVALID_FIELD, PLATFORM_NOT_FOUND
-from didymos_did import Did, GrantId, SubjectStatus, TwinId, document, jcs, parse_did
+from didymos_did import (
+    Did,
+    GrantId,
+    SubjectStatus,
+    TwinId,
+    document,
+    jcs,
+    parse_did,
+    verify_device_revocation,
+    verify_erasure,
+    verify_twin_registration,
+)
 from didymos_kit.dispatch import answer
 from didymos_kit.http import PUBLIC, Caller, problems, require_media
 from didymos_kit.http.paging import LIMIT, CursorQuery, Cursors, Limit
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from didymos_identity.adapters.statements import (
-    read_device_enrolment,
-    read_device_revocation,
-    read_erasure,
-    read_grant_credential,
-    read_revocation,
-    read_twin_registration,
-)
+from didymos_identity.adapters.statements import read_device_enrolment, read_grant_credential, read_revocation
 from didymos_identity.application.change_subject import change_subject
 from didymos_identity.application.enrol_device import enrol_device
 from didymos_identity.application.erase_twin import erase_twin
@@ -82,7 +86,7 @@ def twins(desk: Desk) -> APIRouter:
 
     @router.post("", responses=problems(TWIN_OWNED, KEY_DESTROYED, VC_PROOF_INVALID, PLATFORM_FORBIDDEN))
     async def register(body: TwinBody, caller: Caller, response: Response) -> TwinAnswer:
-        registration = read_twin_registration(body.by_owner.signed(), body.by_twin.signed())
+        registration = verify_twin_registration(body.by_owner.signed(), body.by_twin.signed())
         done = await desk.dispatch(lambda work: register_twin(registration, caller.caller, work, desk.clock))
         if done.token:
             desk.counts.twins.inc()
@@ -95,7 +99,7 @@ def twins(desk: Desk) -> APIRouter:
 
     @router.post("/{did}/erase", responses=problems(PLATFORM_NOT_FOUND, VC_PROOF_INVALID))
     async def erase(did: Name, statement: SignedBody, caller: Caller, response: Response) -> TwinAnswer:
-        erasure = read_erasure(statement.signed())
+        erasure = verify_erasure(statement.signed())
         _same("/twin", did, erasure.twin)
         begun, ended = await erase_twin(erasure, caller.caller, desk.dispatch, desk.vault, desk.clock)
         if ended.token:
@@ -120,7 +124,7 @@ def devices(desk: Desk) -> APIRouter:
 
     @router.post("/{did}/revoke", responses=problems(PLATFORM_NOT_FOUND, VC_PROOF_INVALID))
     async def revoke(did: Name, statement: SignedBody, caller: Caller, response: Response) -> DeviceAnswer:
-        revocation = read_device_revocation(statement.signed())
+        revocation = verify_device_revocation(statement.signed())
         _same("/device", did, revocation.device)
         done = await desk.dispatch(lambda work: revoke_device(revocation, caller.caller, work))
         return DeviceAnswer.of(answer(response, done))

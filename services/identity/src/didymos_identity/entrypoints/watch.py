@@ -6,11 +6,10 @@ from typing import Final
 
 from didymos.identity.v1 import identity_service_pb2 as pb
 from didymos_contracts.errors.platform import PLATFORM_NOT_FOUND, PLATFORM_TOO_LARGE, PLATFORM_UNAUTHENTICATED
-from didymos_did import Did, Grant, GrantId, TwinId, parse_did
+from didymos_did import Did, Grant, GrantId, TwinId, parse_did, parse_site_enrolment
 from didymos_kit.clock import Clock
 from didymos_kit.tails import ConsentTail, IdentityTail, consent_changed
 
-from didymos_identity.adapters.statements import read_site_enrolment
 from didymos_identity.entrypoints.surface import Trusted
 
 MOST: Final = 1000
@@ -45,7 +44,7 @@ class Watches:
         """Whether the caller is a site that an organisation of this house signed for, now."""
         if not enrolment:
             return False
-        said = read_site_enrolment(enrolment)
+        said = parse_site_enrolment(enrolment)
         return (
             said.site == caller
             and said.organisation in self._trusted.organisations
