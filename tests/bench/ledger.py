@@ -28,7 +28,8 @@ from didymos_testing.provenance import (
 from tests.bench.measure import Measure, interleaved, measure
 
 BATCH: Final = 1024
-APPENDS: Final = 10  # batches of one timed run
+APPENDS: Final = 20  # batches of one timed run
+APPENDERS: Final = 4  # at once: one is prepared while another is synced
 ROUNDS: Final = 7
 ENTRY: Final = b"e" * 172
 BUILD: Final = Path(__file__).resolve().parents[2] / "build"  # a disk: the folder for temporary files may be memory
@@ -87,8 +88,11 @@ async def append_lines() -> list[Measure]:
         async with open_file_log(place / "log", ORG, a_log_signer(), lambda: NOON) as log:
 
             async def ours(into: FileLog = log) -> None:
-                for _ in range(APPENDS):
-                    await into.append(drafts.next())
+                async def appender() -> None:
+                    for _ in range(APPENDS // APPENDERS):
+                        await into.append(drafts.next())
+
+                await asyncio.gather(*(appender() for _ in range(APPENDERS)))
 
             took, bare, with_hash = await in_turn(ours, written.append, hashed.append)
         written.close()

@@ -6,9 +6,11 @@ canonical form of RFC 8785; a property test holds it equal to the library.
 
 import json
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from binascii import b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, Literal, TypeAlias
 
@@ -45,6 +47,7 @@ KINDS: Final[Mapping[str, Mapping[str, FactType]]] = {
 }
 """The closed list of kinds, with the public facts that each admits."""
 
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _DID = re.compile(r"did:[a-z0-9]{1,16}:[A-Za-z0-9._:%-]{1,240}")
 _MEMBERS: Final = frozenset({"at", "commit", "kind", "org", "thread", "v"})
 
@@ -75,7 +78,7 @@ def make_entry(
     """A checked entry. Raises `ledger.entry_invalid` with the member at fault, or `ledger.entry_too_large`."""
     if not 0 <= at <= MAX_INTEGER:
         raise ProvenanceError("ledger.entry_invalid", member="at")
-    if not _DID.fullmatch(org):
+    if not _is_did(org):
         raise ProvenanceError("ledger.entry_invalid", member="org")
     admitted = KINDS.get(kind)
     if admitted is None:
@@ -117,6 +120,11 @@ def _parse_facts(said: Mapping[str, Json]) -> dict[str, Fact]:
     return {name: value for name, value in facts.items() if isinstance(value, int | str)}
 
 
+@lru_cache(maxsize=256)
+def _is_did(text: str) -> bool:
+    return _DID.fullmatch(text) is not None
+
+
 def thread_of(name: str) -> bytes:
     """16 bytes that stand for the grant, agreement or run of this id: the same in every service, so nobody asks around.
 
@@ -127,7 +135,7 @@ def thread_of(name: str) -> bytes:
 
 def b64url(raw: bytes) -> str:
     """base64url without padding (RFC 4648 section 5)."""
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return b2a_base64(raw, newline=False).rstrip(b"=").translate(_URL_SAFE).decode("ascii")
 
 
 def unb64url(text: str) -> bytes:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -32,7 +32,7 @@ from didymos_provenance import (
 from didymos_ledger.adapters.log_writer import Batch, Clock, LogWriter
 from didymos_ledger.adapters.tile_folder import TileFolder
 from didymos_ledger.application.ports import Agreed, Head, TileStore
-from didymos_ledger.domain.batch import MAX_BATCH, MAX_BATCH_BYTES, EntryDraft, Receipt, SourceCursor, prepare
+from didymos_ledger.domain.batch import MAX_BATCH, EntryDraft, Receipt, SourceCursor, prepare
 
 QUEUE_ENTRIES: Final = 65_536
 GROUP_SECONDS: Final = 0.005
@@ -49,8 +49,12 @@ async def open_file_log(
     Raises PLATFORM_FOLDER_LOCKED while another process has it, LEDGER_ROOT_MISMATCH if its files do not give the root
     that was signed: then nothing is signed.
     """
-    with _locked(folder), ThreadPoolExecutor(1, "ledger-writer") as thread:
-        log = FileLog(org, clock, thread, tiles or TileFolder(folder, thread))
+    with (
+        _locked(folder),
+        ThreadPoolExecutor(1, "ledger-writer") as thread,
+        ThreadPoolExecutor(1, "ledger-tiles") as files,
+    ):
+        log = FileLog(org, clock, thread, tiles or TileFolder(folder, files))
         await log.start(lambda: LogWriter(folder, signer, clock))
         try:
             async with asyncio.TaskGroup() as loops:
@@ -65,11 +69,11 @@ async def open_file_log(
 
 
 class FileLog:
-    """See `EntryLog`. Everything that touches files or SQLite runs in the one thread of the writer."""
+    """See `EntryLog`. WAL and SQLite belong to the one thread of the writer, tiles to the store."""
 
     def __init__(self, org: str, clock: Clock, thread: Executor, tiles: TileStore) -> None:
         self._org, self._clock, self._thread, self._tiles = org, clock, thread, tiles
-        self._queue = deque[tuple[Batch, asyncio.Future[Receipt]]]()
+        self._queue = deque[tuple[_Asked, asyncio.Future[Receipt]]]()
         self._queued = 0
         self._woken, self._grew, self._closing = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._published = asyncio.Condition()
@@ -81,14 +85,14 @@ class FileLog:
 
     async def append(self, drafts: Sequence[EntryDraft], cursor: SourceCursor | None = None) -> Receipt:
         """See `EntryLog.append`."""
-        batch = Batch(prepare(drafts, self._org, self._clock()), cursor)
+        asked = _Asked(drafts, cursor, self._clock())
         if self._failed or self._closing.is_set():
             raise self._failed or PLATFORM_UNAVAILABLE.problem(detail="the log is closing")
-        if self._queued + len(batch.prepared) > QUEUE_ENTRIES:
+        if self._queued + len(drafts) > QUEUE_ENTRIES:
             raise PLATFORM_OVERLOADED.problem(queued=self._queued, limit=QUEUE_ENTRIES)
         answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        self._queue.append((batch, answer))
-        self._queued += len(batch.prepared)
+        self._queue.append((asked, answer))
+        self._queued += len(drafts)
         self._woken.set()
         return await answer
 
@@ -190,11 +194,11 @@ class FileLog:
             if self._failed is None:
                 await self._publish()
 
-    async def _write(self, group: Sequence[tuple[Batch, "asyncio.Future[Receipt]"]]) -> None:
+    async def _write(self, group: Sequence[tuple["_Asked", "asyncio.Future[Receipt]"]]) -> None:
         try:
             if self._failed is not None:
                 raise self._failed
-            answers = await self._run(lambda: self._writer.write([batch for batch, _ in group]))
+            answers = await self._run(lambda: self._answers([asked for asked, _ in group]))
         except (OSError, sqlite3.Error, Problem) as error:  # after a failed write or sync nothing is known of the file
             self._failed = error if isinstance(error, Problem) else _unavailable(error)
             answers = [self._failed for _ in group]
@@ -212,8 +216,8 @@ class FileLog:
             publication = await self._run(self._writer.plan)
             if publication is None:
                 return
-            for path, data in publication.files:
-                await self._tiles.put_once(path, data)
+            if publication.files:
+                await self._tiles.put_once(publication.files)
             self._head = await self._run(lambda: self._writer.publish(publication))
         except OSError as error:  # a full disk: tiles are written again from memory, so the next round may do
             self._late = _unavailable(error)
@@ -237,16 +241,22 @@ class FileLog:
             except TimeoutError:
                 return
 
-    def _take_group(self) -> list[tuple[Batch, "asyncio.Future[Receipt]"]]:
-        group, entries, size = list[tuple[Batch, asyncio.Future[Receipt]]](), 0, 0
+    def _answers(self, group: Sequence["_Asked"]) -> list[Receipt | Problem]:
+        """Entries are made in the writer's thread, too: a large batch must not hold up the event loop."""
+        prepared = [_prepared(asked, self._org) for asked in group]
+        written = iter(self._writer.write([batch for batch in prepared if isinstance(batch, Batch)]))
+        return [next(written) if isinstance(batch, Batch) else batch for batch in prepared]
+
+    def _take_group(self) -> list[tuple["_Asked", "asyncio.Future[Receipt]"]]:
+        """At most 1,024 entries, of at most 1 KiB each, unless the first batch alone is larger."""
+        group, entries = list[tuple[_Asked, asyncio.Future[Receipt]]](), 0
         while self._queue:
-            prepared = self._queue[0][0].prepared
-            entries += len(prepared)
-            size += sum(len(one.text) for one in prepared)
-            if group and (entries > MAX_BATCH or size > MAX_BATCH_BYTES):
+            count = len(self._queue[0][0].drafts)
+            entries += count
+            if group and entries > MAX_BATCH:
                 break
             group.append(self._queue.popleft())
-            self._queued -= len(prepared)
+            self._queued -= count
         return group
 
     async def _tile(self, tile: Tile) -> bytes:
@@ -257,6 +267,22 @@ class FileLog:
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A batch as it was asked for, at `at` (UTC seconds)."""
+
+    drafts: Sequence[EntryDraft]
+    cursor: SourceCursor | None
+    at: int
+
+
+def _prepared(asked: _Asked, org: str) -> Batch | Problem:
+    try:
+        return Batch(prepare(asked.drafts, org, asked.at), asked.cursor)
+    except Problem as problem:
+        return problem
 
 
 @contextmanager

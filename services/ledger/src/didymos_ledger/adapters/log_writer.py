@@ -163,7 +163,7 @@ class LogWriter:
 
     def find(self, event_id: bytes) -> int | None:
         seen = self._known([event_id]).get(event_id)
-        return None if seen is None else seen.index
+        return None if seen is None else seen.place
 
     def cursors(self) -> dict[tuple[str, int], int]:
         return dict(self._cursors)
@@ -180,7 +180,7 @@ class LogWriter:
                 seen = Seen(one.event_id, place, one.entry.at, leaf_hash(one.text))
                 fresh.append((seen, one.text))
             elif leaf_hash(replace(one.entry, at=seen.at).encode()) != seen.leaf:
-                return PLATFORM_IDEMPOTENCY_MISMATCH.problem(pointer=f"/drafts/{index}", index=seen.index)
+                return PLATFORM_IDEMPOTENCY_MISMATCH.problem(pointer=f"/drafts/{index}", index=seen.place)
             placed.append(seen)
         plan.texts += [text for _, text in fresh]
         plan.placed |= {seen.event_id: seen for seen, _ in fresh}
@@ -189,11 +189,11 @@ class LogWriter:
 
     def _receipt(self, placed: Sequence[Seen], merge_by: int) -> Receipt:
         promises = tuple(self._promise(run, merge_by) for run in _runs(placed))
-        return Receipt(tuple(seen.index for seen in placed), promises)
+        return Receipt(tuple(seen.place for seen in placed), promises)
 
     def _promise(self, run: Sequence[Seen], merge_by: int) -> SignedPromise:
         root = root_of([seen.leaf for seen in run])
-        return sign_promise(Promise(self._signer.key.name, run[0].index, len(run), root, merge_by), self._signer)
+        return sign_promise(Promise(self._signer.key.name, run[0].place, len(run), root, merge_by), self._signer)
 
     def _known(self, event_ids: Sequence[bytes]) -> dict[bytes, Seen]:
         recent = {one: self._unflushed[one] for one in event_ids if one in self._unflushed}
@@ -220,7 +220,7 @@ def _runs(placed: Sequence[Seen]) -> list[list[Seen]]:
     """Runs of consecutive indices, in order."""
     runs = list[list[Seen]]()
     for seen in placed:
-        if runs and seen.index == runs[-1][-1].index + 1:
+        if runs and seen.place == runs[-1][-1].place + 1:
             runs[-1].append(seen)
         else:
             runs.append([seen])

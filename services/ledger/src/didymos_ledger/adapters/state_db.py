@@ -2,9 +2,8 @@
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from didymos_contracts.errors.ledger import LEDGER_FENCED
 from didymos_provenance import Hash, parse_checkpoint, parse_note
@@ -26,12 +25,11 @@ create table if not exists epoch(id integer primary key check (id = 1), epoch in
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """An appended event: where its entry is, the time in it (UTC seconds) and its leaf hash."""
 
     event_id: bytes
-    index: int
+    place: int  # index of its entry
     at: int
     leaf: Hash
 
@@ -60,7 +58,7 @@ class StateDb:
 
     def publish(self, head: Head, seen: Iterable[Seen], cursors: Iterable[SourceCursor]) -> None:
         """One transaction: the signed row, and what the frames below it said. One root per size, ever."""
-        rows = [(one.event_id, one.index, one.at, one.leaf) for one in seen]
+        rows = [tuple(one) for one in seen]
         places = [(one.topic, one.partition, one.next_offset) for one in cursors]
         checkpoint = head.checkpoint
         with self._transaction() as db:

@@ -62,8 +62,8 @@ class EntryLog(TileReader, Protocol):
 class TileStore(Protocol):
     """Full tiles and bundles by path, for ever."""
 
-    async def put_once(self, path: str, data: bytes) -> None:
-        """Durable when it returns. The same bytes again are fine; others raise LEDGER_TILE_CONFLICT."""
+    async def put_once(self, files: Sequence[tuple[str, bytes]]) -> None:
+        """All durable when it returns. The same bytes again are fine; others raise LEDGER_TILE_CONFLICT."""
 
     async def get(self, path: str) -> bytes | None:
         """What is stored, or None."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from didymos_contracts.errors import ledger as rows
 from didymos_contracts.errors.platform import PLATFORM_INVALID_FIELD, PLATFORM_TOO_LARGE
@@ -33,8 +33,7 @@ class SourceCursor:
     next_offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A draft as the entry it becomes, with its canonical bytes."""
 
     event_id: bytes
@@ -73,14 +72,14 @@ def prepare(drafts: Sequence[EntryDraft], org: str, at: int) -> tuple[Prepared, 
 
 
 def _prepare(index: int, draft: EntryDraft, org: str, at: int) -> Prepared:
-    pointer = f"/drafts/{index}"
     if len(draft.event_id) != EVENT_ID_BYTES:
-        raise rows.LEDGER_ENTRY_INVALID.problem(pointer=f"{pointer}/event_id", detail="an event id has 16 bytes")
+        pointer = f"/drafts/{index}/event_id"
+        raise rows.LEDGER_ENTRY_INVALID.problem(pointer=pointer, detail="an event id has 16 bytes")
     try:
         entry = make_entry(at, org, draft.kind, draft.thread, draft.commitment, draft.facts)
     except ProvenanceError as error:
         row = (
             rows.LEDGER_ENTRY_TOO_LARGE if error.code == rows.LEDGER_ENTRY_TOO_LARGE.code else rows.LEDGER_ENTRY_INVALID
         )
-        raise row.problem(pointer=pointer, detail=str(error)) from error
+        raise row.problem(pointer=f"/drafts/{index}", detail=str(error)) from error
     return Prepared(draft.event_id, entry, entry.encode())
