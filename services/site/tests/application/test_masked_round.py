@@ -84,7 +84,7 @@ async def test_the_same_order_gets_the_same_bytes_also_from_a_site_that_was_kill
     world = a_world()
     told: list[tuple[Any, Any, bytes]] = []
 
-    async def recording(site: Any, order: Any) -> bytes:
+    async def recording(site: Any, order: Any) -> Any:
         raw = await world.answer(site, order)
         told.append((site, order, raw))
         return raw
@@ -131,7 +131,7 @@ async def test_a_site_killed_at_any_point_goes_on_and_the_sum_is_right(
     for module in ("train_round", "mask_round"):
         monkeypatch.setattr(f"didymos_site.application.{module}.fault_point", point)
 
-    async def dying(site: Any, order: Any) -> bytes:
+    async def dying(site: Any, order: Any) -> Any:
         current[0] = site
         try:
             return await world.answer(site, order)

@@ -18,7 +18,8 @@ async def opened(world: Any, site: Any = None, round_: int = 1, attempt: int = 1
     """What a site answers to an opening."""
     name = site or world.first.did
     raw = await world.answer(name, world.coordinator.opening(name, round_, attempt, **said))
-    return world.coordinator.hear(raw).body
+    body: pb.SignalBody = world.coordinator.hear(raw).body
+    return body
 
 
 async def code(world: Any, **said: Any) -> str:
@@ -99,7 +100,7 @@ async def test_a_revocation_in_mid_round_keeps_the_vector_at_home(a_world: Any) 
     world = a_world()
     victim = world.first
 
-    async def revoking(site: Any, order: Any) -> bytes:
+    async def revoking(site: Any, order: Any) -> Any:
         body = pb.OrderBody.FromString(order.body)
         if site == victim.did and body.setup.WhichOneof("stage") == "boxes":
             victim.consent.told(told_grant(victim.people[0].grant, GrantState.REVOKED, 2))

@@ -27,6 +27,7 @@ TRIES: Final = 5
 SECONDS: Final = 120.0
 KEPT: Final = 6  # objects that are asked for again within a round: specification, parameters, gradient
 _AWAY: Final = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED"})
+_BROKEN: Final = _AWAY | {"INTERNAL"}
 
 
 class PeerObjects:
@@ -67,21 +68,21 @@ class PeerObjects:
             raise TRAINING_PIECE_MISPLACED.problem(next_offset=len(data), size=size)
 
     async def deliver(self, data: bytes) -> None:
-        digest, offset = sha256(data).digest(), 0
+        """Each try asks first how much is there. A call that ends while it sends may show as INTERNAL: try again."""
+        digest = sha256(data).digest()
         for tries in range(1, TRIES + 1):
             try:
-                delivered = await self._rounds.Deliver(_pieces(digest, data, offset), timeout=SECONDS)
+                there = await self._rounds.Deliver(_asked(digest, len(data)), timeout=SECONDS)
+                if not there.complete:
+                    pieces = _pieces(digest, data, min(there.next_offset, len(data)))
+                    there = await self._rounds.Deliver(pieces, timeout=SECONDS)
+                if there.complete:
+                    return
             except Problem as problem:
-                if problem.row is TRAINING_PIECE_MISPLACED:
-                    offset = _resumed(problem, len(data))
-                elif problem.row.grpc not in _AWAY:
+                if problem.row is not TRAINING_PIECE_MISPLACED and problem.row.grpc not in _BROKEN:
                     raise
-                elif tries == TRIES:
+                if tries == TRIES:
                     raise Away(str(problem)) from problem
-                continue
-            if delivered.complete:
-                return
-            offset = min(delivered.next_offset, len(data))
         raise Away("the object does not get there")
 
 
@@ -98,10 +99,9 @@ async def _gathered(pieces: AsyncIterable[types.Piece], digest: Digest, data: by
     return size
 
 
-def _resumed(problem: Problem, size: int) -> int:
-    """Where the coordinator wants the upload to go on; from the start if it does not say."""
-    offset = problem.values.get("next_offset", 0)
-    return offset if isinstance(offset, int) and 0 <= offset < size else 0
+async def _asked(digest: Digest, size: int) -> AsyncIterator[types.Piece]:
+    """An empty piece asks how much is there."""
+    yield types.Piece(object=digest, size=size)
 
 
 async def _pieces(digest: Digest, data: bytes, offset: int) -> AsyncIterator[types.Piece]:
