@@ -70,18 +70,29 @@ class Running:
 
 
 @asynccontextmanager
-async def running_house(
-    folder: Path, where: Where, *, keys: KeyRing | None = None, given: Mapping[str, Mapping[str, Any]] | None = None,
+async def running_in(
+    opened: AbstractAsyncContextManager[House],
+    *,
+    given: Mapping[str, Mapping[str, Any]] | None = None,
     names: Sequence[str] = SERVICES,
-) -> AsyncIterator[Running]:  # fmt: skip
+) -> AsyncIterator[Running]:
+    """Services in a house that is about to open, embedded or on servers, answering where it says."""
+    async with opened as house, program(house, given, names) as made:
+        listen = Listen(rest=_port(house.origin), grpc=_port(house.where.rpc), admin=0)
+        async with running(made, listen, AT_ONCE) as process:
+            yield Running(house, process)
+
+
+def running_house(
+    folder: Path,
+    where: Where,
+    *,
+    keys: KeyRing | None = None,
+    given: Mapping[str, Mapping[str, Any]] | None = None,
+    names: Sequence[str] = SERVICES,
+) -> AbstractAsyncContextManager[Running]:
     """The embedded house in `folder`, answering at `where`; drained at the end of the block."""
-    listen = Listen(rest=_port(where.origin), grpc=_port(where.rpc), admin=0)
-    async with (
-        House.embedded(folder, where, keys=keys) as house,
-        program(house, given, names) as made,
-        running(made, listen, AT_ONCE) as process,
-    ):
-        yield Running(house, process)
+    return running_in(House.embedded(folder, where, keys=keys), given=given, names=names)
 
 
 def up(folder: Path, listen: Listen, *, servers: bool) -> int:
