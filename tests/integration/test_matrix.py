@@ -6,6 +6,7 @@ The routes are found by looking at the running services, so a new one is in the 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -17,13 +18,33 @@ from didymos_did import Ed25519Signer, TwinId
 from didymos_did.tokens import AccessClaims, ProofKey, issue_token
 from didymos_kit.lifecycle import Listen, running
 from didymos_kit.rpc.client import BoundToken
-from didymos_testing.did import INSTITUTE, OWNER, PERSONAL, RESEARCH, STRANGER, TWIN, a_grant_id, a_read_terms
+from didymos_testing.did import (
+    INSTITUTE,
+    OWNER,
+    PERSONAL,
+    RESEARCH,
+    STRANGER,
+    TWIN,
+    a_grant_id,
+    a_read_terms,
+    a_signer,
+)
 from didymos_testing.house import World, a_house
-from didymos_testing.identity import DEVICE, JSON, a_grant_credential, a_registration, a_window, an_enrolment
+from didymos_testing.identity import (
+    DEVICE,
+    JSON,
+    a_grant_credential,
+    a_registration,
+    a_revocation,
+    a_window,
+    an_enrolment,
+    said,
+)
 from didymos_testing.matrix import RAW_BODIES, RPC_BODIES, SAFE, Caller, Route, bodies, code_of, routes_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 GIVEN = {"training-orchestration": {"simulation": {"engine": "inline"}}}
+OTHER_TWIN, EARLY, LATE = (a_signer(name) for name in ("another twin", "early", "late"))
 ASKED = {
     "property": "glucose/level", "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "step": "PT1H",
     "fn": "mean", "observed_at": "2026-01-01T00:00:00Z", "name": "glucose/level",
@@ -75,19 +96,30 @@ async def matrix(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Matr
 
 
 async def furnish(world: World) -> None:
+    """TWIN, which INSTITUTE may read; EARLY from tomorrow, LATE no more. OTHER_TWIN, which nobody may."""
     now = world.house.clock.now()
-    grant = a_grant_credential(now, terms=a_read_terms(window=a_window(now)))
-    async with world.rest(OWNER, "identity") as owner:
-        for path, body in (("/v1/twins", None), ("/v1/devices", an_enrolment(now)), ("/v1/grants", grant)):
-            sent: dict[str, Any] = {"json": a_registration()} if body is None else {"content": body, "headers": JSON}
+    window = a_window(now)
+    late = a_grant_credential(now, 2, grantee=LATE.did, terms=a_read_terms(window=window))
+    early_terms = a_read_terms(window=(window[0] + timedelta(days=2), window[1]))
+    async with world.rest(OWNER, "identity") as owner, world.rest(OWNER, "twin-state") as states:
+        for path, body in (
+            ("/v1/twins", a_registration()),
+            ("/v1/twins", a_registration(twin=OTHER_TWIN)),
+            ("/v1/devices", an_enrolment(now)),
+            ("/v1/grants", a_grant_credential(now, terms=a_read_terms(window=window))),
+            ("/v1/grants", late),
+            ("/v1/grants", a_grant_credential(now, 3, grantee=EARLY.did, terms=early_terms)),
+            (f"/v1/grants/{a_grant_id(2)}/revoke", said(a_revocation(late, now))),
+        ):
+            sent: dict[str, Any] = {"content": body, "headers": JSON} if isinstance(body, bytes) else {"json": body}
             answer = await owner.post(path, **sent)
             assert answer.status_code == 200, answer.text
             await world.house.wait(answer.headers["consistency-token"])
-    async with world.rest(OWNER, "twin-state") as owner:
-        answer = await owner.post("/v1/twins", json={"twin": TWIN.did, "profile": "glucose@1"})
-        assert answer.status_code < 300, answer.text
-        seen = {"consistency-token": answer.headers["consistency-token"]}  # waits until the write is applied
-        assert (await owner.get(f"/v1/twins/{TWIN.did}", headers=seen)).status_code == 200
+        for twin in (TWIN, OTHER_TWIN):
+            answer = await states.post("/v1/twins", json={"twin": twin.did, "profile": "glucose@1"})
+            assert answer.status_code < 300, answer.text
+            seen = {"consistency-token": answer.headers["consistency-token"]}  # waits until the write is applied
+            assert (await states.get(f"/v1/twins/{twin.did}", headers=seen)).status_code == 200
 
 
 async def test_the_grant_that_there_is_opens_what_it_names(matrix: Matrix) -> None:
@@ -201,13 +233,25 @@ async def test_a_stranger_cannot_tell_what_is_from_what_is_not(matrix: Matrix) -
     assert wrong == []
 
 
-async def test_a_grant_for_another_purpose_opens_no_more_than_no_grant(matrix: Matrix) -> None:
-    """INSTITUTE may read for research; with a token for another purpose it is a stranger to the twin."""
-    for_other, wrong = matrix.caller(INSTITUTE, PERSONAL), []
+UNFIT: dict[str, tuple[Ed25519Signer, str, dict[str, str]]] = {
+    "for another purpose": (INSTITUTE, PERSONAL, {}),
+    "of another twin": (INSTITUTE, RESEARCH, dict.fromkeys(("did", "twin", "twin_id"), OTHER_TWIN.did)),
+    "of another path": (INSTITUTE, RESEARCH, dict.fromkeys(("property", "name"), "heart/rate")),
+    "that begins tomorrow": (EARLY, RESEARCH, {}),
+    "that was revoked": (LATE, RESEARCH, {}),
+}
+
+
+@pytest.mark.parametrize("what", UNFIT)
+async def test_a_grant_that_does_not_fit_opens_no_more_than_none(matrix: Matrix, what: str) -> None:
+    """As if there were no such twin, on every route and method that names one."""
+    who, purpose, changes = UNFIT[what]
+    caller, wrong = matrix.caller(who, purpose), []
     for route in matrix.guarded:
-        if not {"twin", "twin_id"} & {*route.places, *route.query}:
+        asked = {*route.places, *route.query}
+        if not {"twin", "twin_id"} & asked or (changes and not set(changes) & asked):
             continue
-        told = [await for_other.send(route, values, {}) for values in (KNOWN, UNKNOWN)]
+        told = [await caller.send(route, values, {}) for values in ({**KNOWN, **changes}, UNKNOWN)]
         codes = [(answer.status_code, code_of(answer)) for answer in told]
         wrong += [(str(route), codes)] if codes[0] != codes[1] or codes[0][0] < 400 else []
     assert wrong == []
@@ -247,5 +291,6 @@ async def test_no_bytes_make_an_internal_error_over_grpc(matrix: Matrix) -> None
 async def test_nothing_of_all_this_changed_the_twin(matrix: Matrix) -> None:
     identity, consent = matrix.world.house.identity, matrix.world.house.consent
     assert identity.owner_of(TwinId(TWIN.did)) == OWNER.did
-    assert [(grant.id, grant.revision) for grant in consent.grants(TwinId(TWIN.did))] == [(a_grant_id(), 1)]
+    stand = {(grant.id, grant.revision) for grant in consent.grants(TwinId(TWIN.did))}
+    assert stand == {(a_grant_id(1), 1), (a_grant_id(2), 2), (a_grant_id(3), 1)}
     assert not identity.suspended(OWNER.did)
