@@ -1,6 +1,7 @@
 """Federated learning without a framework: what a run is, what a client's data are, and how contributions add up.
 
-Nothing here imports torch. What does is imported by its module: `models`, `engine`, `personal`, `inline`, `serving`.
+Nothing here imports torch. What does is imported by its module: `models`, `engine`, `personal`, `inline`, `report` and
+`serving`.
 """
 
 from didymos_learning.architectures import ARCHITECTURES, check_model, layout_for, model_spec
@@ -31,10 +32,11 @@ from didymos_learning.windows import (
     ClientFacts,
     Scale,
     Windows,
-    all_windows,
     client_data,
     inputs_of,
     recent_inputs,
+    scale_of,
+    validation_windows,
 )
 
 __all__ = [
@@ -65,7 +67,6 @@ __all__ = [
     "TaskSpec",
     "Total",
     "Windows",
-    "all_windows",
     "bootstrap",
     "check_model",
     "client_data",
@@ -89,9 +90,11 @@ __all__ = [
     "read_glucose",
     "recent_inputs",
     "rmse",
+    "scale_of",
     "series_of",
     "settings_of",
     "strategy_of",
     "tranche_scores",
+    "validation_windows",
     "weighted_mean",
 ]

@@ -17,7 +17,7 @@ from didymos_learning.models import ForecastModule, build
 from didymos_learning.spec import LocalSpec, ModelSpec, RunSpec, derive
 from didymos_learning.valuation import dot_score
 from didymos_learning.vector import Flat, Wide, clipped
-from didymos_learning.windows import ClientData, Windows
+from didymos_learning.windows import ClientData, Inputs, Windows
 
 AT_ONCE: Final = 4096  # windows of one forward pass where nothing is learnt
 
@@ -67,11 +67,15 @@ class Engine:
 
     def predict(self, params: Flat, windows: Windows) -> Wide:
         """The scaled change (n,) that the model with `params` (d,) sees ahead."""
+        return self.change(params, windows.inputs)
+
+    def change(self, params: Flat, inputs: Inputs) -> Wide:
+        """The same of bare inputs (n, input, channels)."""
         self.load(params)
-        out = np.empty(len(windows))
+        out = np.empty(len(inputs))
         with torch.no_grad():
-            for part in _parts(len(windows), AT_ONCE):
-                out[part] = self.module(torch.from_numpy(windows.inputs[part])).numpy()
+            for part in _parts(len(inputs), AT_ONCE):
+                out[part] = self.module(torch.from_numpy(inputs[part])).numpy()
         return out
 
     def gradient(self, params: Flat, windows: Windows, huber: float | None) -> Flat:
@@ -153,6 +157,11 @@ def train_chunk(
         score = None if validation is None else dot_score(update, validation)
         trained.append(Trained(client.subject, weight, loss, score))
     return ChunkResult(total, float(sum(one.weight for one in trained)), len(trained), tuple(trained))
+
+
+def validation_gradient(engine: Engine, params: Flat, validation: Windows, spec: RunSpec) -> Flat:
+    """The gradient (d,) of the run's loss on the committed validation windows: what updates are scored against."""
+    return engine.gradient(params, validation, spec.local.huber)
 
 
 def _loss(out: Tensor, targets: Tensor, huber: float | None) -> Tensor:

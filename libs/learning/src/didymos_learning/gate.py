@@ -17,13 +17,13 @@ LEAST_GAIN: Final = 0.005  # of the global loss
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`gain`: mean of global minus candidate loss; `bound`: its one-sided 95 % lower bound. NaN if insufficient."""
+    """`gain`: mean of global minus candidate loss; `bound`: its one-sided 95 % lower bound. None if insufficient."""
 
     verdict: Verdict
-    gain: float
-    bound: float
-    global_loss: float
     windows: int
+    gain: float | None = None
+    bound: float | None = None
+    global_loss: float | None = None
 
     @property
     def accepted(self) -> bool:
@@ -40,11 +40,11 @@ def decide(global_losses: Wide, candidate_losses: Wide, horizon: int) -> Decisio
         raise LearningError("training.layout_mismatched", expected=global_losses.shape, actual=candidate_losses.shape)
     count = len(global_losses)
     if count < LEAST_WINDOWS or count // BLOCKS < 2 * horizon:
-        return Decision("insufficient", float("nan"), float("nan"), float("nan"), count)
+        return Decision("insufficient", count)
     if not (np.isfinite(global_losses).all() and np.isfinite(candidate_losses).all()):
         raise LearningError("training.update_not_finite", detail="a loss of the gate")
     gains = (global_losses - candidate_losses)[count % BLOCKS :].reshape(BLOCKS, -1).mean(axis=1)
     gain, loss = float(gains.mean()), float(global_losses[count % BLOCKS :].mean())
     bound = gain - T_95_7 * float(gains.std(ddof=1)) / float(np.sqrt(BLOCKS))
     accepted = bound > 0.0 and gain >= LEAST_GAIN * loss
-    return Decision("accepted" if accepted else "rejected", gain, bound, loss, count)
+    return Decision("accepted" if accepted else "rejected", count, gain, bound, loss)

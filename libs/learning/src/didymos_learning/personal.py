@@ -45,8 +45,8 @@ def personalise(engine: Engine, client: ClientData, params: Flat, spec: RunSpec)
     """
     found = list(_candidates(engine, client, params, spec)) if len(client.gate_a) else []
     if not found:
-        nothing = Decision("insufficient", float("nan"), float("nan"), float("nan"), len(client.gate_b))
-        return Personal(client.subject, params, Candidate("global", params, float("nan")), nothing)
+        nothing = Decision("insufficient", len(client.gate_b))
+        return Personal(client.subject, params, Candidate("global", params, float("inf")), nothing)
     best = min(found, key=lambda candidate: candidate.gate_a)
     decision = decide(
         squared_losses(engine, params, client.gate_b),

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -90,7 +91,7 @@ def _rows(file: TextIO) -> Iterator[tuple[int, Mapping[str, str]]]:
                     "training.series_malformed", row=number, detail=f"{len(row)} of {len(header)} fields"
                 )
             yield number, dict(zip(header, row, strict=True))
-    except (csv.Error, UnicodeDecodeError, EOFError, OSError) as error:
+    except (csv.Error, UnicodeDecodeError, EOFError, OSError, zlib.error) as error:
         raise LearningError("training.series_malformed", detail=str(error)) from error
 
 

@@ -4,7 +4,8 @@ The rows of a series are cut in order of time: fit 60, gate-a 10, gate-b 10, tes
 part, so two windows of different parts have anchors (last input rows) at least `task.span` rows apart: the purge gap.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Final, TypeAlias
 
@@ -90,16 +91,30 @@ def client_data(subject: str, series: Series, task: TaskSpec) -> ClientData:
     return ClientData(subject, task, scale, fit, gate_a, gate_b, test, facts)
 
 
-def all_windows(series: Series, task: TaskSpec) -> Windows:
-    """Every window of a series, scaled by the whole of it: for validation data, which nobody trains on.
+def validation_windows(people: Iterable[Series], task: TaskSpec) -> Windows:
+    """Windows of people who train nothing, one after the other: one in `horizon`, each person scaled by all of theirs.
 
-    Raises LearningError `training.series_short` if there is none.
+    Raises LearningError `training.series_short` if someone has none.
     """
+    found = []
+    for series in people:
+        joined = _joined(series.times, task)
+        anchors = _anchors(joined, 0, len(series), task)
+        if not len(anchors):
+            raise LearningError("training.series_short", readings=len(series), detail="no window")
+        scale = _scale(series.values, joined, anchors, task)
+        found.append(_windows(series, anchors[:: task.horizon], task, scale))
+    names = [field.name for field in fields(Windows)]
+    return Windows(*(np.concatenate([getattr(windows, name) for windows in found]) for name in names))
+
+
+def scale_of(series: Series, task: TaskSpec) -> Scale:
+    """The scale of a series that has no fit part: all of it. Raises LearningError `training.series_short`."""
     joined = _joined(series.times, task)
     anchors = _anchors(joined, 0, len(series), task)
     if not len(anchors):
         raise LearningError("training.series_short", readings=len(series), detail="no window")
-    return _windows(series, anchors, task, _scale(series.values, joined, anchors, task))
+    return _scale(series.values, joined, anchors, task)
 
 
 def inputs_of(times: Times, values: Values, task: TaskSpec, scale: Scale) -> Inputs:
