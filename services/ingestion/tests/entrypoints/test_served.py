@@ -148,6 +148,27 @@ async def test_what_is_no_batch_is_a_problem_of_its_sender(tmp_path: Path) -> No
         assert [each["code"] for each in answers[-1].json()["refused"]] == ["reading.out_of_bounds"]
 
 
+async def test_a_body_that_breaks_off_is_nobodys_mistake(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        host, port = world.house.origin.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        head = (
+            f"POST /ingestion/v1/batches HTTP/1.1\r\nhost: x\r\ncontent-type: {MEDIA}\r\ncontent-length: 99\r\n\r\nabc"
+        )
+        writer.write(head.encode())
+        await writer.drain()
+        writer.close()
+        sample = world.house.metrics.sample
+        for _ in range(500):
+            counted = [
+                sample("didymos_http_requests_total", service="ingestion", status=kind) for kind in ("4xx", "5xx")
+            ]
+            if any(counted):
+                break
+            await asyncio.sleep(0.02)
+        assert counted == [1, 0]
+
+
 async def test_a_full_pipe_is_told_before_the_body_is_read(tmp_path: Path) -> None:
     async with a_world(tmp_path, shed_bytes=10) as world, world.rest(None, "ingestion") as client:
         answer = await post(client, a_batch(world), await enrolled(world))

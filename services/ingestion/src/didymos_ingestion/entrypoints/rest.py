@@ -33,6 +33,7 @@ from didymos_kit.http.principal import authenticate
 from didymos_readings import parse_batch, parse_batch_json
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from didymos_ingestion.application.accept_batch import Taken
 from didymos_ingestion.entrypoints.intake import Intake
@@ -122,6 +123,8 @@ async def _body(request: Request) -> bytes:
         if problem.row is PLATFORM_TOO_LARGE:
             raise BATCH_TOO_LARGE.problem(limit=BODY_BYTES) from problem
         raise
+    except ClientDisconnect as broken:  # nobody is left to be answered, but the log should not call it our mistake
+        raise BATCH_MALFORMED.problem(detail="the body broke off") from broken
 
 
 def _numbered(request: Request) -> tuple[int, int]:
