@@ -1,7 +1,7 @@
 """The coordinator in an embedded house, with sites that dial in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,19 +88,42 @@ async def a_coordinator(folder: Path, **changes: Any) -> AsyncIterator[Coordinat
 async def a_run(
     folder: Path, spec: RunSpec, sites: Sequence[SiteDouble], people: People, **changes: Any
 ) -> AsyncIterator[tuple[Coordinator, str]]:
-    """A coordinator whose sites are here and whose owners consented, and a run of `spec` that was made."""
+    """A coordinator whose sites are here and whose owners consented, and a run of `spec` that was made.
+
+    `changes`: members of the grants' terms, or settings.
+    """
+    terms = {name: changes.pop(name) for name in ("budget", "constraints", "window") if name in changes}
     async with a_coordinator(folder, **changes) as coordinator, attending(coordinator.world, sites):
         clear = {"constraints": {"min-cohort": 10}} if spec.masking == "none" else {}
-        await people.consent(coordinator.world, **clear)
+        await people.consent(coordinator.world, **{**clear, **terms})
         run = await coordinator.make(spec)
         await here(coordinator, len(sites))
         yield coordinator, run
 
 
 async def here(coordinator: Coordinator, count: int) -> None:
-    async with asyncio.timeout(10):
-        while len((await coordinator.buyer.get("/v1/sites")).json()["sites"]) < count:
-            await asyncio.sleep(0.02)
+    async def attend() -> bool:
+        return len((await coordinator.buyer.get("/v1/sites")).json()["sites"]) >= count
+
+    await eventually(attend)
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
+    """Until it is so; the test fails when it does not become so."""
+    for _ in range(int(seconds / 0.02)):
+        if await holds():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("this did not become so")
+
+
+async def was_told(site: SiteDouble, order: str, times: int = 1) -> None:
+    """Until a site got this order so often."""
+
+    async def told() -> bool:
+        return site.seen.count(order) >= times
+
+    await eventually(told)
 
 
 @pytest.fixture
@@ -116,6 +139,11 @@ def run_of() -> Callable[..., Any]:
 @pytest.fixture
 def coordinator_in() -> Callable[..., Any]:
     return a_coordinator
+
+
+@pytest.fixture
+def told() -> Callable[..., Any]:
+    return was_told
 
 
 @pytest.fixture

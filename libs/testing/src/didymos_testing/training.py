@@ -139,6 +139,7 @@ class SiteDouble:
     model: bytes = b"sealed parameters of a personal model, longer than a digest"
     seen: list[str] = field(default_factory=list)
     closed: list[tuple[int, str]] = field(default_factory=list)
+    again: asyncio.Event = field(default_factory=asyncio.Event)
     sent: list[bytes] = field(default_factory=list)
     _states: dict[tuple[str, int, int], SiteState] = field(default_factory=dict)
     _opened: dict[tuple[str, int, int], tuple[str, ...]] = field(default_factory=dict)
@@ -154,7 +155,21 @@ class SiteDouble:
         self._answers = {order: said for order, said in self._answers.items() if said}
 
     async def attend(self, world: World) -> None:
-        """Until cancelled, or refused."""
+        """Until cancelled, or refused. Dials in anew when `again` is set."""
+        while True:
+            dialled = asyncio.create_task(self._dial(world))
+            again = asyncio.create_task(self.again.wait())
+            try:
+                await asyncio.wait((dialled, again), return_when=asyncio.FIRST_COMPLETED)
+                if not self.again.is_set():
+                    return await dialled
+                self.again.clear()
+            finally:
+                dialled.cancel()
+                again.cancel()
+                await asyncio.wait((dialled, again))
+
+    async def _dial(self, world: World) -> None:
         async with world.peer(self.signer, "training-orchestration") as peer:
             stub = RoundsStub(peer.channel)
             up: asyncio.Queue[bytes | None] = asyncio.Queue()

@@ -1,12 +1,11 @@
 """A coordinator that dies goes on where it stood, and the parameters are the same bit for bit."""
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from didymos_testing.training import People, SiteDouble, a_spec
+from didymos_testing.training import People, a_spec
 
 HELD = ("advert", "agree", "boxes", "masked", "confirm", "answers")
 
@@ -21,20 +20,16 @@ async def undisturbed(folder: Path, people: People, run_of: Callable[..., Any], 
         return params
 
 
-async def held_at(step: str, sites: Sequence[SiteDouble]) -> None:
-    """Until a site was told in round 2 to do what it keeps silent about."""
-    order = {"advert": "open 2.1", "clear": "open 2.1", "agree": "setup 2.1", "confirm": "confirm 2.1",
-             "answers": "unmask 2.1"}.get(step)  # fmt: skip
-    count = {"boxes": 2, "masked": 3}.get(step, 1)
-    async with asyncio.timeout(30):
-        while sites[0].seen.count(order or "setup 2.1") < count:
-            await asyncio.sleep(0.02)
+ORDERS = {
+    "advert": ("open 2.1", 1), "agree": ("setup 2.1", 1), "boxes": ("setup 2.1", 2), "masked": ("setup 2.1", 3),
+    "confirm": ("confirm 2.1", 1), "answers": ("unmask 2.1", 1),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("step", HELD)
 async def test_a_masked_round_goes_on_after_the_coordinator_died(
     step: str, tmp_path: Path, people: People, run_of: Callable[..., Any], coordinator_in: Callable[..., Any],
-    attend: Callable[..., Any],
+    attend: Callable[..., Any], told: Callable[..., Any],
 ) -> None:  # fmt: skip
     expected = await undisturbed(tmp_path / "calm", people, run_of)
     spec = a_spec()
@@ -42,7 +37,7 @@ async def test_a_masked_round_goes_on_after_the_coordinator_died(
     async with run_of(tmp_path / "killed", spec, sites, people) as (coordinator, run):
         sites[0].silent.add(f"{step} 2")
         assert (await coordinator.start(run)).status_code == 200
-        await held_at(step, sites)
+        await told(sites[0], *ORDERS[step])
     sites[0].silent.clear()
     sites[0].forget_answers()
     async with coordinator_in(tmp_path / "killed") as coordinator, attend(coordinator.world, sites):
@@ -54,7 +49,7 @@ async def test_a_masked_round_goes_on_after_the_coordinator_died(
 
 async def test_a_clear_round_goes_on_after_the_coordinator_died(
     tmp_path: Path, people: People, run_of: Callable[..., Any], coordinator_in: Callable[..., Any],
-    attend: Callable[..., Any],
+    attend: Callable[..., Any], told: Callable[..., Any],
 ) -> None:  # fmt: skip
     expected = await undisturbed(tmp_path / "calm", people, run_of, "none")
     spec = a_spec(masking="none")
@@ -62,7 +57,7 @@ async def test_a_clear_round_goes_on_after_the_coordinator_died(
     async with run_of(tmp_path / "killed", spec, sites, people) as (coordinator, run):
         sites[0].silent.add("clear 2")
         assert (await coordinator.start(run)).status_code == 200
-        await held_at("clear", sites)
+        await told(sites[0], "open 2.1")
     sites[0].silent.clear()
     sites[0].forget_answers()
     async with coordinator_in(tmp_path / "killed") as coordinator, attend(coordinator.world, sites):

@@ -91,13 +91,15 @@ async def _opened(run: Run, epoch: int, world: World) -> Round | None:
         if isinstance(found, Round):
             return found
         missed = found
+        if missed.row.retry == "never":  # nobody who comes changes it
+            break
         await clients.changed(1.0)
     await world.units(lambda work: _paused(run.id, epoch, missed, work))
     return None
 
 
 async def _paused(name: RunId, epoch: int, why: Problem, work: Work) -> Run:
-    log.get().warning("training.run_paused", run=name, reason=why.row.code, **why.values)
+    log.get().warning("training.run_paused", reason=why.row.code, **{**why.values, "run": name})
     return await move(await hold(name, epoch, work), Move.PAUSE, work, why.row.code)
 
 

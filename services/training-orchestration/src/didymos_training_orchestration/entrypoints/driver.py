@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from didymos_contracts.errors import Problem
+from didymos_contracts.errors.platform import PLATFORM_INTERNAL
 from didymos_contracts.errors.training import TRAINING_LEASE_LOST, TRAINING_RUN_STATE
 from didymos_kit import log
 from didymos_kit.errors import problem_of
@@ -17,6 +18,7 @@ from didymos_training_orchestration.application.ports import Work
 from didymos_training_orchestration.application.world import World
 from didymos_training_orchestration.domain.run import Move, Run, RunId
 
+MISTAKES: Final = 3  # of ours, in one run: then it waits for somebody to look
 _EXPECTED: Final = frozenset({TRAINING_LEASE_LOST.code, TRAINING_RUN_STATE.code})
 
 
@@ -41,6 +43,7 @@ class Driver:
         self._world, self._shift = world, shift
         self._driven: dict[RunId, _Driven] = {}
         self._renewed = 0.0
+        self._mistakes: dict[RunId, int] = {}
 
     async def run(self, stopping: Stopping) -> None:
         try:
@@ -104,9 +107,12 @@ class Driver:
                 log.get().info("training.term_ended", run=name, code=problem.row.code)
                 return
             log.get().error("training.run_failed", run=name, code=problem.row.code, detail=str(problem))
-            if problem.row.retry == "later":
+            if problem.row is PLATFORM_INTERNAL:
+                self._mistakes[name] = self._mistakes.get(name, 0) + 1
+            if problem.row.retry == "later" and self._mistakes.get(name, 0) < MISTAKES:
                 await asyncio.sleep(self._shift.poll_seconds)
                 return
+            self._mistakes.pop(name, None)
             await self._pause(name, epoch, problem.row.code)
 
     async def _pause(self, name: RunId, epoch: int, code: str) -> None:
