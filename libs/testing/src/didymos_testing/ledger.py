@@ -129,14 +129,22 @@ class Ledger:
 @asynccontextmanager
 async def a_ledger(folder: Path, people: int = 3, **settings: Any) -> AsyncIterator[Ledger]:  # noqa: ANN401 - any setting
     """Ledger and market in a house in `folder`. The same folder again is a restart."""
+    async with a_house(folder) as house, a_ledger_in(house, folder, people, **settings) as made:
+        yield made
+
+
+@asynccontextmanager
+async def a_ledger_in(
+    house: House, kept: Path, people: int = 3, **settings: Any  # noqa: ANN401 - any setting
+) -> AsyncIterator[Ledger]:  # fmt: skip
+    """The same in any house; `kept` holds the credentials of its people."""
     async with (
-        a_house(folder) as house,
         market_bootstrap(MarketplaceSettings(), house) as market,
         bootstrap(LedgerSettings(**{"agree_seconds": 0.05, **settings}), house) as ledger,
         served(house, market, ledger) as world,
     ):
         made = Ledger(Market(world))
-        await made.market.join(*_people(folder, house, people))
+        await made.market.join(*_people(kept, house, people))
         yield made
 
 

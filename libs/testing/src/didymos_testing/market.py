@@ -357,5 +357,9 @@ async def a_desk(folder: Path, people: int = 3) -> AsyncIterator[Desk]:
     engine, migrations = sqlite_engine(folder / "marketplace.db"), migrations_of("marketplace")
     await upgrade(engine, migrations)
     async with Database(engine, "marketplace", Stamp("didymos://test/marketplace", clock, ids), migrations) as database:
-        found = [a_person_at(clock.now(), ids, str(number)) for number in range(people)]
-        yield Desk(database, clock, ids, Allowed(found))
+        yield a_desk_on(database, clock, ids, people)
+
+
+def a_desk_on(database: Database, clock: FixedClock, ids: OrderedIds, people: int = 3) -> Desk:
+    found = [a_person_at(clock.now(), ids, str(number)) for number in range(people)]
+    return Desk(database, clock, ids, Allowed(found))
