@@ -90,8 +90,8 @@ def make_cast(seed: int, readings: Path, most: int | None = None) -> Cast:
 
 
 def _person(seed: int, name: str, series: Series) -> Person:
-    keys = [Ed25519Signer(secret(seed, f"{name} {role}")) for role in ("owner", "twin", "device")]
-    return Person(name, *keys, series.times, series.values)
+    owner, twin, device = (Ed25519Signer(secret(seed, f"{name} {role}")) for role in ("owner", "twin", "device"))
+    return Person(name, owner, twin, device, series.times, series.values)
 
 
 def _groups(people: Sequence[Person]) -> list[Sequence[Person]]:

@@ -53,18 +53,14 @@ def people_of(told: Told) -> tuple[Person, ...]:
     for one in told.ran.evaluation["subjects"]:
         person = told.cast.by_twin[one["twin"]]
         line = lines.get(b64url(thread_of(told.grants[person.twin].train.id)), {"minor": 0})
+        last_value, own, global_, personal = (float(one[name]) for name in MODELS.values())
         found.append(
             Person(
-                person.name,
-                sites[one["site"]],
-                one["windows"],
-                *(one[name] for name in MODELS.values()),
-                one["accepted"],
-                one["reason"],
-                one["score"],
-                line["minor"],
+                name=person.name, site=sites[one["site"]], windows=one["windows"], last_value=last_value, own=own,
+                global_=global_, personal=personal, accepted=one["accepted"], reason=one["reason"],
+                score=one["score"], payout_minor=line["minor"],
             )
-        )
+        )  # fmt: skip
     return tuple(sorted(found, key=lambda one: one.name))
 
 

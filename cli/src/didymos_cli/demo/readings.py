@@ -69,10 +69,12 @@ async def count_applied(stage: Stage) -> int:
     """Readings in the history of all twins, as their owners count them: each exactly once."""
 
     async def count(person: Person) -> int:
-        said: dict[str, Any] = await stage.client(person.owner).get(
-            f"/twin-state/v1/twins/{person.twin}/aggregate", property=LEVEL, step="P1D", fn="count",
-            **{"from": str(person.times_us[0]), "to": str(person.times_us[-1] + 1)},
-        )  # fmt: skip
-        return round(sum(said["v"]))
+        asked: dict[str, Any] = {
+            "property": LEVEL, "step": "P1D", "fn": "count", "from": int(person.times_us[0]),
+            "to": int(person.times_us[-1]) + 1,
+        }  # fmt: skip
+        path = f"/twin-state/v1/twins/{person.twin}/aggregate"
+        said: dict[str, Any] = (await stage.client(person.owner).call("GET", path, params=asked)).json()
+        return round(float(sum(said["v"])))
 
     return sum(await each(stage.cast.people, count))

@@ -4,7 +4,7 @@ import asyncio
 import csv
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,16 +53,26 @@ def _private(path: Path, text: str) -> None:
 
 
 @asynccontextmanager
-async def running_sites(folders: Sequence[Path], card: Card, organisation: Did) -> AsyncIterator[None]:
-    """A process a folder, each with one thread of its own; ended by a signal, by their process ids."""
+async def running_sites(folders: Sequence[Path], card: Card, organisation: Did) -> AsyncIterator[Callable[[], None]]:
+    """A process a folder, each with one thread of its own; ended by a signal, by their process ids.
+
+    What it gives raises RuntimeError once a site ended by itself.
+    """
     async with AsyncExitStack() as stack:
-        for folder in folders:
-            await stack.enter_async_context(_running(folder, card, organisation))
-        yield
+        processes = {
+            folder: await stack.enter_async_context(_running(folder, card, organisation)) for folder in folders
+        }
+
+        def check() -> None:
+            for folder, process in processes.items():
+                if process.returncode is not None:
+                    raise RuntimeError(f"{folder.name} ended with {process.returncode}: {folder / 'site.log'}")
+
+        yield check
 
 
 @asynccontextmanager
-async def _running(folder: Path, card: Card, organisation: Did) -> AsyncIterator[None]:
+async def _running(folder: Path, card: Card, organisation: Did) -> AsyncIterator[asyncio.subprocess.Process]:
     command = [
         sys.executable, "-m", "didymos_site", "run", "--folder", str(folder), "--coordinator", card.grpc, "--origin",
         card.origin, "--coordinator-did", card.services["training-orchestration"], "--organisation", organisation,
@@ -71,7 +81,7 @@ async def _running(folder: Path, card: Card, organisation: Did) -> AsyncIterator
     with (folder / "site.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=log, stderr=log)
     try:
-        yield
+        yield process
     finally:
         await _ended(process)
 

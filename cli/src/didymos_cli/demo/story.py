@@ -70,10 +70,10 @@ async def _played(cast: Cast, folder: Path, validation: Path, say: Callable[[str
             say(f"the house answers at {house.card.origin}")
             grants = await onboard(house, terms)
             devices = Devices.of(house)
-            async with running_sites(_site_folders(house, grants), house.card, house.card.org):
+            async with running_sites(_site_folders(house, grants), house.card, house.card.org) as check:
                 past = await send_past(devices)
                 bought = await purchase.buy(house, terms, spec.rounds)
-                ran = await train(house, bought, spec)
+                ran = await train(house, bought, spec, check)
             settlement = await proofs.settled(house, bought)
             lived = await live_on(house, devices, grants, ran)
             applied = await count_applied(house)

@@ -1,7 +1,7 @@
 """The institute orders the run; sites train where the data lie; everybody waits for its end."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -43,15 +43,15 @@ def spec_of(cast: Cast, validation: Path) -> RunSpec:
     return spec if spec.local.clip is not None else replace(spec, local=replace(spec.local, clip=CLIP))
 
 
-async def train(stage: Stage, bought: Bought, spec: RunSpec) -> Ran:
-    """Raises RuntimeError for a run that fails, TimeoutError."""
+async def train(stage: Stage, bought: Bought, spec: RunSpec, check: Callable[[], None]) -> Ran:
+    """`check` raises when a site is gone. Raises RuntimeError for a run that fails, TimeoutError."""
     institute = stage.client(stage.cast.institute)
     await _gathered(stage, institute)
     body = {"agreement": bought.agreement, "spec": msgspec.json.decode(spec.to_json())}
     run = (await institute.post(f"{RUNS}/runs", body))["run"]
     await _started(institute, run)
     async with asyncio.timeout(RUN_SECONDS):
-        shown = await _followed(stage, institute, run)
+        shown = await _followed(stage, institute, run, check)
     if shown["state"] != "completed":
         raise RuntimeError(f"the run {shown['state']}: {shown['reason']}")
     path = f"{RUNS}/runs/{run}"
@@ -87,9 +87,10 @@ async def _started(institute: Client, run: str) -> None:
                 return
 
 
-async def _followed(stage: Stage, institute: Client, run: str) -> Mapping[str, Any]:
+async def _followed(stage: Stage, institute: Client, run: str, check: Callable[[], None]) -> Mapping[str, Any]:
     told = 0
     while True:
+        check()
         shown: Mapping[str, Any] = {}
         with suppress(TimeoutError):
             shown = await institute.get(f"{RUNS}/runs/{run}")
