@@ -1,5 +1,6 @@
 """Stores of twin-state in memory, under the same contracts as the real ones; any call of theirs can be made to die."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -50,6 +51,7 @@ class MemoryHot:
     said: dict[int, Marks] = field(default_factory=dict)
     blobs: dict[tuple[int, str], bytes] = field(default_factory=dict)
     results: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
+    _moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def claim(self, part: int, epoch: int) -> Control:
         if self.epochs.get(part, 0) > epoch:
@@ -68,6 +70,7 @@ class MemoryHot:
         self.blobs.update({(commit.part, twin): blob for twin, blob in commit.blobs.items()})
         self.results.update({(commit.part, command): result for command, result in commit.results.items()})
         self.at[commit.part], self.said[commit.part] = commit.reached, commit.announced
+        self._moved.set()
         self.mortality.step()
 
     async def fill(self, part: int, epoch: int, blobs: Mapping[str, bytes]) -> None:
@@ -88,8 +91,18 @@ class MemoryHot:
         return self.results.get((part, command))
 
     async def wait(self, part: int, wanted: Marks, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._reached(part, wanted):
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _reached(self, part: int, wanted: Marks) -> bool:
         reached = self.at.get(part)
-        return reached is not None and reached.reached(wanted) and seconds >= 0
+        return reached is not None and reached.reached(wanted)
 
     def copy(self) -> "MemoryHot":
         """The store as it is now, for a fail-over to it later."""
@@ -110,6 +123,7 @@ class MemoryHistory:
     at: dict[int, Marks] = field(default_factory=dict)
     blobs: dict[tuple[int, str], SealedBlob] = field(default_factory=dict)
     rows: list[ParcelRow] = field(default_factory=list)
+    held: list[ParcelRow] = field(default_factory=list)
     twins: dict[str, TwinRow] = field(default_factory=dict)
 
     async def claim(self, part: int, owner: str) -> Checkpoint:
@@ -125,9 +139,12 @@ class MemoryHistory:
             raise Moved
         self.rows.extend(rows.parcels)
         self.blobs.update({(part, twin): blob for twin, blob in rows.blobs.items()})
+        self.held.extend(rows.held)
         self.twins.update(rows.twins)
         erased = {twin for twin, row in rows.twins.items() if row.lifecycle == Lifecycle.ERASED}
         self.rows = [row for row in self.rows if row.parcel.twin not in erased]
+        for twin in erased:
+            self.blobs.pop((part, twin), None)
         self.at[part] = reached
         self.mortality.step()
 
