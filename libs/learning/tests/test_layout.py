@@ -1,6 +1,7 @@
 """Layouts: slots at cache lines, one digest, and no vector of another length."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from didymos_learning import Layout, LearningError, Slot, layout_of
 from didymos_learning.layout import ALIGNMENT
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 SHAPES = st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple), min_size=1, max_size=6)
 
@@ -57,7 +59,8 @@ def test_two_slots_of_one_name_are_refused() -> None:
 
 def test_a_vector_of_another_length_or_type_is_refused() -> None:
     layout: Layout = layout_of([("a", (2,))])
-    for flat in (np.zeros(15, dtype=np.float32), np.zeros(16), np.zeros((1, 16), dtype=np.float32)):
+    wrong: list[NDArray[Any]] = [np.zeros(15, dtype=np.float32), np.zeros(16), np.zeros((1, 16), dtype=np.float32)]
+    for flat in wrong:
         with pytest.raises(LearningError, match=r"training\.layout_mismatched"):
             layout.check(flat)
     with pytest.raises(LearningError, match="no slot"):

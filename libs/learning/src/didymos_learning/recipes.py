@@ -12,7 +12,7 @@ def demo_spec(seed: bytes, *, sites: int = 8, subjects: int = 19, validation: by
     """Glucose in 30 minutes, from 19 people at 6 to 8 sites, under masks: the figures of docs/learning.md."""
     return RunSpec(
         model=model_spec("lstm", {"units": 32, "skip": 9}, GLUCOSE_TASK),
-        local=LocalSpec(1, 0, 256, "adam", 1e-2, 5e-4, 0.0, None, None, "float32"),
+        local=LocalSpec(1, 0, 256, "adam", 1e-2, 5e-4, 0.0, 4.0, None, "float32"),
         strategy=StrategySpec("fedavgm", {"momentum": 0.8}),
         rounds=24,
         cohort=CohortSpec(sites, -(-3 * sites // 4), subjects, 2048.0),
