@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.bench.measure import Measure
 
 AREAS = {
-    "data-path": ("tests.bench.data_path", "tests.bench.data_path_http"),
+    "data-path": ("tests.bench.data_path", "tests.bench.data_path_http", "tests.bench.apply"),
     "learning": ("tests.bench.learning",),
     "log": ("tests.bench.log",),
     "ledger": ("tests.bench.ledger",),

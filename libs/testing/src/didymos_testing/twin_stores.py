@@ -95,7 +95,8 @@ class HotContract:
 
     async def test_seven_hundred_twins_go_in_one_step(self, hot: HotTwins) -> None:
         await hot.claim(PART, 1)
-        await hot.commit(a_commit(Marks(1, 0), **{f"t{number}": b"%d" % number for number in range(700)}))
+        blobs = {f"t{number}": b"%d" % number for number in range(700)}
+        await hot.commit(HotCommit(PART, 1, None, Marks(1, 0), Marks(), blobs, {}))
         assert await hot.look(PART, "t699") == (Marks(1, 0), b"699")
 
     async def test_who_waits_is_woken_when_both_marks_are_reached(self, hot: HotTwins) -> None:

@@ -39,12 +39,14 @@ GLUCOSE = "glucose/level"
 PROFILE = "glucose@1"
 
 
-def sealed_parcels(sent: Envelope, device: Ed25519Signer, audience: Did, received_at_us: int) -> ReadingsAccepted:
+def sealed_parcels(
+    sent: Envelope, device: Ed25519Signer, audience: Did, received_at_us: int, profile: str = PROFILE
+) -> ReadingsAccepted:
     """What ingestion would append for this batch, under the keys that the identity box gives."""
     batch = verify_batch(sent, device.public, audience)
     if isinstance(batch, Refusal):
         raise TypeError(batch)
-    normalised, refused = normalise(batch, built_in_profiles()[PROFILE], received_at_us, lambda _twin, _name: None)
+    normalised, refused = normalise(batch, built_in_profiles()[profile], received_at_us, lambda _twin, _name: None)
     if refused:
         raise ValueError(refused)
     said, epoch = ReadingsAccepted(version=1, received_at_us=received_at_us), epoch_of(received_at_us)
