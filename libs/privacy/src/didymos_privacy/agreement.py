@@ -19,6 +19,7 @@ X25519_BYTES: Final = 32
 MLKEM_BYTES: Final = 1184
 CIPHERTEXT_BYTES: Final = 1088
 TAG_BYTES: Final = 16
+_PROBE: Final = X25519PrivateKey.from_private_bytes(bytes(32))  # clamped as every key is: a weak point gives zero
 _ZERO_NONCE: Final = bytes(12)  # each key seals one message
 
 
@@ -64,7 +65,7 @@ def check_keys(keys: PublicKeys) -> None:
     except ValueError as error:
         raise PrivacyError("privacy.advert_invalid", "not an ML-KEM-768 key") from error
     try:
-        X25519PrivateKey.from_private_bytes(bytes(32)).exchange(X25519PublicKey.from_public_bytes(keys.x25519))
+        _PROBE.exchange(X25519PublicKey.from_public_bytes(keys.x25519))
     except ValueError as error:
         raise PrivacyError("privacy.key_weak", "an X25519 key of small order") from error
 

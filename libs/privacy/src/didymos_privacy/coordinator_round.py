@@ -32,7 +32,7 @@ from didymos_privacy.messages import (
     Unmask,
 )
 from didymos_privacy.opening import Opened, open_secrets
-from didymos_privacy.plan import Attempt, Cohort, check_advert
+from didymos_privacy.plan import Attempt, Cohort, check_advert, index_of
 from didymos_privacy.shamir import is_share
 from didymos_privacy.site_setup import SEED_CHECK_BYTES
 
@@ -279,10 +279,7 @@ def _places(said: Collection[tuple[int, object]]) -> Places:
 
 def _for(cohort: Cohort, place: int, lists: Mapping[int, Items]) -> Items:
     """The item that each neighbour made for `place`, in neighbour order; empty where there is none."""
-    return tuple(
-        lists[other][cohort.neighbours(other).index(place)] if other in lists else b""
-        for other in cohort.neighbours(place)
-    )
+    return tuple(lists[other][index_of(place, other)] if other in lists else b"" for other in cohort.neighbours(place))
 
 
 def _everything(state: Open) -> list[tuple[tuple[int, type], SiteMessage]]:
@@ -318,7 +315,8 @@ def _advertised(state: Advertising, event: From) -> State:
                     return state
                 raise PrivacyError("privacy.list_inconsistent", "this site sent other keys before")
             check_advert(event.message)
-            if any({event.message.x25519, event.message.mlkem} & {a.x25519, a.mlkem} for a in state.adverts):
+            said = event.message
+            if any(a.x25519 == said.x25519 or a.mlkem == said.mlkem for a in state.adverts):
                 raise PrivacyError("privacy.list_inconsistent", "keys of another site")
             adverts = tuple(sorted((*state.adverts, event.message), key=lambda advert: advert.site))
             reached = replace(state, adverts=adverts)
@@ -355,7 +353,8 @@ def _check(state: Open, place: int, message: SiteMessage) -> None:
 
 
 def _alive(cohort: Cohort, place: int, places: Places) -> list[bool]:
-    return [other in places for other in cohort.neighbours(place)]
+    there = set(places)
+    return [other in there for other in cohort.neighbours(place)]
 
 
 def _fits(state: Unmasking, place: int, answers: Answers) -> bool:

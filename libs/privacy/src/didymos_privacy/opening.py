@@ -9,7 +9,7 @@ from didymos_privacy.errors import PrivacyError
 from didymos_privacy.kdf import KEY_BYTES
 from didymos_privacy.masks import add_mask, mask_key
 from didymos_privacy.messages import Answers, Boxes, Items, Places
-from didymos_privacy.plan import Cohort
+from didymos_privacy.plan import Cohort, index_of
 from didymos_privacy.shamir import join_secret
 from didymos_privacy.site_setup import escrow_key, seed_check
 from didymos_privacy.vector import U32
@@ -57,7 +57,7 @@ def open_secrets(
 
 def _joined(cohort: Cohort, place: int, lists: Mapping[int, Items], commitment: bytes) -> bytes:
     """The secret of the site at `place`, as it committed to it."""
-    shares = {at + 1: told[_index(cohort, at, place)] for at, told in lists.items() if at != place}
+    shares = {at + 1: told[index_of(place, at)] for at, told in lists.items() if at != place}
     try:
         secret = join_secret(shares, cohort.threshold)
     except PrivacyError as error:
@@ -70,11 +70,6 @@ def _joined(cohort: Cohort, place: int, lists: Mapping[int, Items], commitment: 
     return secret
 
 
-def _index(cohort: Cohort, at: int, place: int) -> int:
-    """Where `place` stands among the neighbours of `at`."""
-    return cohort.neighbours(at).index(place)
-
-
 def _pair_masks(
     cohort: Cohort, gone: int, r: bytes, escrow: bytes, survivors: Places, answers: Mapping[int, Answers]
 ) -> list[OpenMask]:
@@ -82,10 +77,10 @@ def _pair_masks(
     seeds = unseal(escrow_key(r), escrow, cohort.digest, "privacy.commitment_mismatched")
     found = []
     for survivor in survivors:
-        at = _index(cohort, gone, survivor) * KEY_BYTES
+        at = index_of(survivor, gone) * KEY_BYTES
         seed = seeds[at : at + KEY_BYTES]
         told = answers.get(survivor)
-        if told is not None and told.seed_checks[_index(cohort, survivor, gone)] != seed_check(seed):
+        if told is not None and told.seed_checks[index_of(gone, survivor)] != seed_check(seed):
             pair = [cohort.adverts[place].site for place in (gone, survivor)]
             raise PrivacyError("privacy.seed_disputed", "two sites name different seeds of one mask", sites=pair)
         found.append(OpenMask(seed, 1 if survivor < gone else -1))

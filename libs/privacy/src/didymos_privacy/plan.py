@@ -114,6 +114,11 @@ class Cohort:
         return list(places) == sorted(set(places)) and all(0 <= place < self.size for place in places)
 
 
+def index_of(place: int, at: int) -> int:
+    """Where `place` stands among the neighbours of `at`."""
+    return place if place < at else place - 1
+
+
 def check_advert(advert: Advert) -> None:
     """Raises PrivacyError `privacy.advert_invalid`, `privacy.key_weak`."""
     if not 1 <= advert.subjects < 1 << 30:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from didymos_privacy.errors import PrivacyError
-from didymos_privacy.kdf import random_bytes
+from didymos_privacy.kdf import BLOCK_BYTES, derived, stream
 
 U32: TypeAlias = NDArray[np.uint32]
 F64: TypeAlias = NDArray[np.float64]
@@ -20,6 +20,9 @@ Real: TypeAlias = NDArray[np.floating[Any]]
 MOST_BITS: Final = 20
 SIGNAL_BITS: Final = 30
 _HALF: Final = float(2**31)
+_POINT: Final = float(2**32)
+_PIECE: Final = 32_768  # coordinates: 256 KiB of each array in between
+_ZEROS: Final = bytes(4 * _PIECE)
 
 
 def grid_step(clip: float, subjects: int) -> float:
@@ -29,18 +32,29 @@ def grid_step(clip: float, subjects: int) -> float:
     return clip / float(2 ** min(MOST_BITS, SIGNAL_BITS - ceil(log2(subjects))))
 
 
-def quantise(x: Real, grid: float, seed: bytes) -> U32:
+def quantise(x: Real, grid: float, seed: bytes, out: U32 | None = None) -> U32:
     """x (d,) as whole steps of `grid`, rounded at random without bias, in two's complement. `seed`: 32 secret bytes.
 
-    Raises PrivacyError `privacy.vector_mismatched` for what is not finite or does not fit.
+    Fixed point: 32 bits after the point, a coin of 32 bits is added, the bits after the point fall away. In pieces, so
+    that all of it stays in the cache. Raises PrivacyError `privacy.vector_mismatched` for what is not finite or does
+    not fit.
     """
-    steps = np.divide(x, grid, dtype=np.float64)
-    coins = np.frombuffer(random_bytes(seed, 4 * steps.size), dtype="<u4")
-    steps += np.multiply(coins, 2.0**-32, dtype=np.float64)
-    np.floor(steps, out=steps)
-    if not np.isfinite(steps).all() or (steps.size and float(np.abs(steps).max()) >= _HALF):
+    bound = max(float(x.max(initial=0.0)), -float(x.min(initial=0.0)))  # NaN, if there is one
+    if not bound / grid < _HALF - 1:
         raise PrivacyError("privacy.vector_mismatched", "a coordinate that is not finite, or over the bound")
-    return steps.astype(np.int32).view(np.uint32)
+    out, coins = np.empty(x.size, dtype=np.uint32) if out is None else out, stream(seed)
+    scaled, fixed = np.empty(_PIECE), np.empty(_PIECE, dtype=np.int64)
+    drawn = bytearray(4 * _PIECE + BLOCK_BYTES - 1)
+    for start in range(0, x.size, _PIECE):
+        part = x[start : start + _PIECE]
+        coins.update_into(memoryview(_ZEROS)[: 4 * part.size], drawn)
+        wide, whole = scaled[: part.size], fixed[: part.size]
+        np.multiply(part, _POINT / grid, out=wide, dtype=np.float64)
+        np.copyto(whole, wide, casting="unsafe")  # what is cut off here is below 2^-32 of a step
+        whole += np.frombuffer(drawn, dtype="<u4", count=part.size)
+        whole >>= 32
+        np.copyto(out[start : start + _PIECE], whole.view(np.uint64), casting="unsafe")
+    return out
 
 
 def dequantise(total: U32, grid: float) -> F64:
@@ -65,9 +79,11 @@ class Scale:
 
     def encode(self, total: Real, weight: float, seed: bytes) -> U32:
         """total (d,) = sum of w_i x_i and weight = sum of w_i, as d + 1 integers. Raises as `quantise`."""
-        whole = np.append(np.asarray(total, dtype=np.float64), self.clip * weight)
-        whole /= self.heaviest
-        return quantise(whole, self.grid, seed)
+        step, said = self.grid * self.heaviest, np.array([self.clip * weight])
+        out = np.empty(total.size + 1, dtype=np.uint32)
+        quantise(total, step, seed, out[:-1])
+        quantise(said, step, derived(seed, "didymos/sa-weight-rounding/v1"), out[-1:])
+        return out
 
     def decode(self, total: U32) -> tuple[F64, float]:
         """The sum of w_i x_i (d,) and the sum of w_i, from d + 1 integers."""
