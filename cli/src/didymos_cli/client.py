@@ -14,6 +14,7 @@ import httpx
 from didymos_contracts.errors import Problem
 from didymos_did import Did, ProofKey, Purpose, Signer, make_assertion, make_proof
 from didymos_kit.errors import from_json
+from didymos_kit.telemetry.tracing import traceparent
 
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 TOKEN_PATH: Final = "/identity/v1/oauth/token"  # noqa: S105 - a path
@@ -123,7 +124,7 @@ class Client:
         """Send with a proof; once more with the nonce that the service asks for."""
         for attempt in (1, 2):
             made = sent() if callable(sent) else sent
-            headers = {**made["headers"], "dpop": self.proof(service, method, path, token)}
+            headers = {**made["headers"], **traced(), "dpop": self.proof(service, method, path, token)}
             if token is not None:
                 headers["authorization"] = f"DPoP {token}"
             answer = await self._http.request(method, self.origin + path, **{**made, "headers": headers})
@@ -139,6 +140,12 @@ class Client:
         if NONCE in answer.headers:
             self._nonces[service] = answer.headers[NONCE]
         self.seen.remember(answer.headers.get(CONSISTENCY))
+
+
+def traced() -> dict[str, str]:
+    """The header that lets the house continue the trace of the current span (W3C Trace Context), if there is one."""
+    found = traceparent()
+    return {} if found is None else {"traceparent": found}
 
 
 def problem_in(answer: httpx.Response) -> Problem:

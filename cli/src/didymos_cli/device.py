@@ -8,7 +8,7 @@ from typing import Final
 import httpx
 from didymos_readings.batch import Envelope, message_of
 
-from didymos_cli.client import Seen, problem_in
+from didymos_cli.client import Seen, problem_in, traced
 
 PATH: Final = "/ingestion/v1/batches"
 MEDIA: Final = "application/vnd.didymos.batch"
@@ -32,7 +32,9 @@ async def send_batch(http: httpx.AsyncClient, origin: str, envelope: Envelope, s
     """
     body = message_of(envelope).SerializeToString()
     for attempt in range(1, ATTEMPTS + 1):
-        headers = {"content-type": MEDIA, **({"consistency-token": seen.token()} if seen.offsets else {})}
+        headers = {"content-type": MEDIA, **traced()}
+        if seen.offsets:
+            headers["consistency-token"] = seen.token()
         answer = await http.post(origin + PATH, content=body, headers=headers)
         if answer.status_code < 400:
             seen.remember(answer.headers.get("consistency-token"))

@@ -64,11 +64,12 @@ def demo(
     ),
     data: Annotated[Path | None, typer.Option(file_okay=False, help="Other readings than those of this tree.")] = None,
     people: Annotated[int | None, typer.Option(min=10, max=1000, help="Only the first so many.")] = None,
+    servers: Annotated[bool, typer.Option("--servers", help="On empty Kafka, PostgreSQL and Redis.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Play the main job on real data, from keys to proofs, and write report.html. About three minutes."""
     from didymos_cli.demo.story import DATA, run
 
-    raise typer.Exit(run(folder, data or DATA, seed, people, as_json=json))
+    raise typer.Exit(run(folder, data or DATA, seed, people, as_json=json, servers=servers))
 
 
 def main() -> None:

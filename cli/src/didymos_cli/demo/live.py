@@ -17,7 +17,7 @@ from didymos_cli.demo.training import Ran
 from didymos_cli.device import Sent
 from didymos_cli.report import Curve, Hop
 
-BAND: Final = (70, 140)  # mg/dL: where the owner wants to stay
+BAND: Final = (80, 120)  # mg/dL: where the owner wants to stay
 NEAR_US: Final = 150_000_000
 WAIT_SECONDS: Final = 20.0
 POLL_SECONDS: Final = 0.2

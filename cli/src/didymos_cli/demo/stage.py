@@ -3,19 +3,22 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import httpx
+from didymos_contracts.errors.platform import PLATFORM_INVALID_SETTING
 from didymos_did import ProofKey, Signer
 from didymos_kit.house import House, Where
+from didymos_kit.house_settings import HouseSettings
+from didymos_kit.settings import load
 
 from didymos_cli.card import Card, card_of
 from didymos_cli.client import Client, Seen, http_client
 from didymos_cli.demo.cast import Cast
-from didymos_cli.up import running_house
+from didymos_cli.up import rooms, running_in
 
 AT_ONCE: Final = 4  # people served at the same time
 Item = TypeVar("Item")
@@ -43,18 +46,39 @@ class Stage:
 
 
 @asynccontextmanager
-async def opened(cast: Cast, folder: Path, validation: Path, say: Callable[[str], None]) -> AsyncIterator[Stage]:
-    """Every service in this process, on ports that are free."""
-    where = Where(f"http://127.0.0.1:{_free_port()}", f"127.0.0.1:{_free_port()}")
+async def opened(
+    cast: Cast, folder: Path, validation: Path, say: Callable[[str], None], *, servers: bool
+) -> AsyncIterator[Stage]:
+    """Every service in this process, on ports that are free; with `servers` on Kafka, PostgreSQL and Redis.
+
+    Raises PLATFORM_INVALID_SETTING when those hold an earlier demo.
+    """
     given: Mapping[str, Mapping[str, Any]] = {
         "training-orchestration": {"validation": validation, "poll_seconds": 0.1},
-        "ledger": {"agree_seconds": 0.2},
+        "ledger": {"agree_seconds": 0.2, "folder": folder / "house" / "ledger"} if servers else {"agree_seconds": 0.2},
     }
-    async with (
-        running_house(folder / "house", where, keys=cast.house, given=given) as running,
-        http_client() as http,
-    ):
+    house = _on_servers(cast, folder) if servers else _embedded(cast, folder)
+    async with running_in(house, given=given) as running, http_client() as http:
+        if any(running.house.identity.owner_of(person.twin) for person in cast.people):
+            raise PLATFORM_INVALID_SETTING.problem(
+                name="DIDYMOS_KAFKA_URL", detail="an earlier demo is there; take empty servers or another --seed"
+            )
         yield Stage(cast, folder, running.house, card_of(running.house), http, say)
+
+
+def _embedded(cast: Cast, folder: Path) -> AbstractAsyncContextManager[House]:
+    where = Where(f"http://127.0.0.1:{_free_port()}", f"127.0.0.1:{_free_port()}")
+    return House.embedded(folder / "house", where, keys=cast.house)
+
+
+def _on_servers(cast: Cast, folder: Path) -> AbstractAsyncContextManager[House]:
+    """Where the environment says the servers are; keys and addresses are the demo's own."""
+    rest, rpc = _free_port(), _free_port()
+    own: dict[str, Any] = {
+        "origin": f"http://127.0.0.1:{rest}", "rest_port": rest, "grpc_port": rpc, "files": folder / "house" / "files",
+        "secret": cast.house.root.hex(),
+    }  # fmt: skip
+    return House.servers(load(HouseSettings, beside=[room.settings for room in rooms()], **own), "demo")
 
 
 def _free_port() -> int:

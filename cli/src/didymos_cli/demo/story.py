@@ -25,7 +25,7 @@ DATA: Final = Path(__file__).resolve().parents[4] / "data" / "glucose"
 VALIDATION: Final = "validation.csv.gz"
 
 
-def run(folder: Path, data: Path, seed: int, people: int | None, *, as_json: bool) -> int:
+def run(folder: Path, data: Path, seed: int, people: int | None, *, as_json: bool, servers: bool) -> int:
     """Play it all in `folder`; print the figures; the exit code: 0 if every proof holds and every refusal came."""
     for name in ("house", "sites", "proofs"):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -33,7 +33,7 @@ def run(folder: Path, data: Path, seed: int, people: int | None, *, as_json: boo
     cast = make_cast(seed, data / "readings.csv.gz", people)
     with ExitStack() as stack:
         log.configure(stream=stack.enter_context((folder / "house.log").open("w")))
-        told = asyncio.run(_played(cast, folder, data / VALIDATION, _progress()))
+        told = asyncio.run(_played(cast, folder, data / VALIDATION, _progress(), servers=servers))
     lines = outcome.people_of(told)
     gaps = outcome.differences(lines, cast.secret("bootstrap"))
     said = outcome.figures(told, lines, gaps)
@@ -62,11 +62,13 @@ def _progress() -> Callable[[str], None]:
     return say
 
 
-async def _played(cast: Cast, folder: Path, validation: Path, say: Callable[[str], None]) -> outcome.Told:
+async def _played(
+    cast: Cast, folder: Path, validation: Path, say: Callable[[str], None], *, servers: bool
+) -> outcome.Told:
     begun, spec = time.monotonic(), spec_of(cast, validation)
     terms = training_terms(spec.rounds, len(cast.people))
     async with memory.watched() as peak:
-        async with stage.opened(cast, folder, validation, say) as house:
+        async with stage.opened(cast, folder, validation, say, servers=servers) as house:
             say(f"the house answers at {house.card.origin}")
             grants = await onboard(house, terms)
             devices = Devices.of(house)
