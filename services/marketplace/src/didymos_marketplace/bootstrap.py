@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from didymos_contracts.metrics import MARKET_AGREEMENTS_TOTAL
 from didymos_did import Did, parse_did
 from didymos_kit.database.idempotency_table import SqlAnswers
 from didymos_kit.database.relay import Relay
@@ -46,6 +47,7 @@ async def bootstrap(settings: MarketplaceSettings, house: House) -> AsyncIterato
             dispatch, reads, SqlAnswers(database), Cover(house.consent, house.identity),
             _administrators(settings, house), services, Cursors(house.keys.secret(f"{NAME}/cursors"), "offers"),
             house.clock, house.ids, house.wait,
+            *(house.metrics.counter(MARKET_AGREEMENTS_TOTAL, outcome=outcome) for outcome in ("agreed", "terminated")),
         )  # fmt: skip
         yield Service(
             NAME,

@@ -64,6 +64,9 @@ async def test_what_cannot_be_settled_is_buried_and_the_next_run_is_paid(market:
             while len(dead) < 2:
                 await tail.ready()
                 await asyncio.sleep(0.05)
+    metrics = market.house.metrics
+    assert metrics.sample("didymos_market_settlements_total", outcome="failed") == 2
+    assert metrics.sample("didymos_market_agreements_total", outcome="agreed") == 1
     codes = [record.headers["dead_code"].decode() for record in dead]
     assert codes == ["platform.not_found", "market.contribution_invalid"]
 

@@ -5,6 +5,8 @@ from typing import Final
 
 from didymos.identity.v1.identity_events_pb2 import TwinKeyDestroyed
 from didymos_contracts.metrics import (
+    LOG_DEAD_LETTERS_TOTAL,
+    LOG_HELD_PARTITIONS,
     MARKET_ESCROW_MINOR,
     MARKET_PAYOUTS_MINOR_TOTAL,
     MARKET_PAYOUTS_TOTAL,
@@ -45,10 +47,14 @@ class Hearing:
         self._payouts, self._paid = metrics.counter(MARKET_PAYOUTS_TOTAL), metrics.counter(MARKET_PAYOUTS_MINOR_TOTAL)
         self._refunded = metrics.counter(MARKET_REFUNDS_MINOR_TOTAL)
         self._settled = metrics.counter(MARKET_SETTLEMENTS_TOTAL, outcome="settled")
+        self._failed = metrics.counter(MARKET_SETTLEMENTS_TOTAL, outcome="failed")
         self._escrow = metrics.gauge(MARKET_ESCROW_MINOR)
+        self._held = metrics.gauge(LOG_HELD_PARTITIONS, group=GROUP)
+        self._dead = {topic: metrics.counter(LOG_DEAD_LETTERS_TOTAL, topic=topic) for topic in TOPICS}
 
     async def run(self, event_log: EventLog, stopping: Stopping) -> None:
-        await consume(event_log, Consumer(GROUP, TOPICS, self.handle), self._clock, stopping)
+        consumer = Consumer(GROUP, TOPICS, self.handle, on_held=self._held.set, on_dead=self._count_dead)
+        await consume(event_log, consumer, self._clock, stopping)
 
     async def handle(self, records: Sequence[Stored]) -> None:
         """A slice of one part, in one transaction."""
@@ -80,6 +86,11 @@ class Hearing:
         if not ended.agreement:  # a run of the house itself: nobody pays
             return None
         return await settle_run(ended, work, self._clock)
+
+    def _count_dead(self, topic: Topic, code: str) -> None:
+        self._dead[topic].inc()
+        self._failed.inc()
+        log.get().warning("market.not_settled", code=code)
 
     def _count(self, settled: Settled) -> None:
         settlement = settled.settlement

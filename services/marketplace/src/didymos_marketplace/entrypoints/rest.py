@@ -15,11 +15,12 @@ from didymos_contracts.errors.platform import (
 from didymos_did import Did, parse_did
 from didymos_kit.clock import Clock
 from didymos_kit.dispatch import TOKEN, Dispatcher
-from didymos_kit.http.idempotency import Answers, idempotent
+from didymos_kit.http.idempotency import REPLAYED, Answers, idempotent
 from didymos_kit.http.paging import CursorQuery, Cursors, Limit
 from didymos_kit.http.principal import Caller, authenticate
 from didymos_kit.http.problems import problems
 from didymos_kit.ids import Ids
+from didymos_kit.telemetry.metrics import Counter
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
@@ -65,6 +66,8 @@ class Desk:
     clock: Clock
     ids: Ids
     wait: Callable[[str | None], Awaitable[None]]
+    agreed: Counter
+    terminated: Counter
 
     async def write(
         self, request: Request, caller: Did, use_case: Callable[[Work], Awaitable[Any]],
@@ -181,14 +184,20 @@ def negotiations(desk: Desk) -> APIRouter:
             await finalise(pid, caller.did, work, desk.cover, desk.clock)
             return await read_negotiation(pid, caller.did, work)
 
-        return await moving(request, caller.did, use_case)
+        answer = await moving(request, caller.did, use_case)
+        if body.state == "FINALIZED" and REPLAYED not in answer.headers:
+            desk.agreed.inc()
+        return answer
 
     @router.post("/{pid}/termination", responses=MOVES)
     async def terminate(pid: str, caller: Caller, request: Request) -> Response:
         """TERMINATED by either side, while it is open."""
-        return await moving(
+        answer = await moving(
             request, caller.did, lambda work: move(pid, Message.TERMINATE, caller.did, work, desk.clock)
         )
+        if REPLAYED not in answer.headers:
+            desk.terminated.inc()
+        return answer
 
     return router
 
