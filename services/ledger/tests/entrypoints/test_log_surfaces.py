@@ -17,6 +17,7 @@ from didymos_ledger.bootstrap import bootstrap
 from didymos_ledger.domain.provable import event_id
 from didymos_ledger.settings import LedgerSettings
 from didymos_provenance import (
+    Exit,
     leaf_hash,
     open_checkpoint,
     parse_checkpoint,
@@ -25,6 +26,7 @@ from didymos_provenance import (
     parse_proof,
     require_quorum,
     root_of,
+    verify_bundle,
 )
 from didymos_testing.did import STRANGER
 from didymos_testing.house import a_house, served
@@ -145,8 +147,13 @@ async def test_witnesses_in_processes_of_their_own_make_the_quorum(tmp_path: Pat
         urls.append("http://127.0.0.1:9/ledger/witness")
         ledger = await stack.enter_async_context(a_ledger(tmp_path / "log", role="log", witness_urls=tuple(urls)))
         person = ledger.market.people[0]
-        verdict = await ledger.verdict(await ledger.bundle(person.owner, "grant", person.grant.id))
+        raw = await ledger.bundle(person.owner, "grant", person.grant.id)
+        verdict = await ledger.verdict(raw)
         assert (verdict.exit, verdict.strength) == (0, "sequencer+witness(2/3)")
+        policy, orgs = await ledger.trust()
+        stricter = policy.replace(b"group all-witnesses 2", b"group all-witnesses 3")
+        at = house.clock.now_us() // 1_000_000 + 1
+        assert verify_bundle(raw, stricter, orgs, at).exit is Exit.BELOW_POLICY
 
 
 async def test_without_a_quorum_nothing_is_proved(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from didymos_marketplace.application.ports import Tables, Work
 from didymos_marketplace.entrypoints import rest
 from didymos_marketplace.entrypoints.consumer import Hearing
 from didymos_marketplace.entrypoints.grpc import MarketRpc
+from didymos_marketplace.entrypoints.measuring import Measuring
 from didymos_marketplace.settings import MarketplaceSettings
 
 NAME: Final = "marketplace"
@@ -53,7 +54,7 @@ async def bootstrap(settings: MarketplaceSettings, house: House) -> AsyncIterato
             NAME,
             routers=rest.routes(desk),
             servicers=(MarketRpc(reads, services).register,),
-            loops=(relay.run, hear),
+            loops=(relay.run, hear, Measuring(reads, house.metrics).run),
             checks=(database.check,),
         )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,6 +13,9 @@ from didymos.training.v1.training_events_pb2 import RunFailed
 from didymos_contracts.errors import Problem
 from didymos_contracts.topics import DEAD
 from didymos_kit.eventlog import Stored
+from didymos_kit.telemetry.metrics import Metrics
+from didymos_marketplace.adapters.work import SqlTables
+from didymos_marketplace.entrypoints.measuring import Measuring
 from didymos_testing.did import INSTITUTE, STRANGER
 from didymos_testing.kit import problem_codes
 from didymos_testing.market import EUR, PRICE, Market, a_market, a_urn, an_offer, answered
@@ -43,6 +47,19 @@ async def test_an_offer_becomes_an_agreement_and_its_run_is_settled_to_the_last_
         assert answered(await buyer.get("/v1/accounts/me"))["balances"] == [{"asset": EUR, "minor": record["refund"]}]
         shown = answered(await buyer.get(f"/v1/agreements/{agreement}"))
         assert (shown["state"], shown["funded_minor"]) == ("FINALIZED", 0)
+
+
+async def test_what_is_held_is_measured(market: Market) -> None:
+    await market.agreed()
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def reads() -> AsyncIterator[SqlTables]:
+        async with market.house.database("marketplace") as database, database.read() as connection:
+            yield SqlTables(connection)
+
+    await Measuring(reads, metrics).measure()
+    assert metrics.sample("didymos_market_escrow_minor") == PRICE
 
 
 async def test_a_run_that_failed_gives_all_back(market: Market) -> None:

@@ -7,7 +7,6 @@ from didymos.identity.v1.identity_events_pb2 import TwinKeyDestroyed
 from didymos_contracts.metrics import (
     LOG_DEAD_LETTERS_TOTAL,
     LOG_HELD_PARTITIONS,
-    MARKET_ESCROW_MINOR,
     MARKET_PAYOUTS_MINOR_TOTAL,
     MARKET_PAYOUTS_TOTAL,
     MARKET_REFUNDS_MINOR_TOTAL,
@@ -48,7 +47,6 @@ class Hearing:
         self._refunded = metrics.counter(MARKET_REFUNDS_MINOR_TOTAL)
         self._settled = metrics.counter(MARKET_SETTLEMENTS_TOTAL, outcome="settled")
         self._failed = metrics.counter(MARKET_SETTLEMENTS_TOTAL, outcome="failed")
-        self._escrow = metrics.gauge(MARKET_ESCROW_MINOR)
         self._held = metrics.gauge(LOG_HELD_PARTITIONS, group=GROUP)
         self._dead = {topic: metrics.counter(LOG_DEAD_LETTERS_TOTAL, topic=topic) for topic in TOPICS}
 
@@ -67,8 +65,6 @@ class Hearing:
                 if await first_time(tx.connection, record, self._clock.now()):
                     made = await self._one(record, record.value, work)
                     settled += [] if made is None else [made]
-            escrowed = await work.book.escrowed()
-        self._escrow.set(escrowed)
         for one in settled:
             self._count(one)
 
