@@ -1,0 +1,104 @@
+"""The worker goes on through stores that fall back, owners that come between, and records that nobody can read."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from didymos_contracts.topics import READINGS, TWIN_WRITE
+from didymos_did import Did
+from didymos_kit.eventlog import Record, envelope
+from didymos_kit.hot import Script
+from didymos_testing.house import a_house, served
+from didymos_testing.twin_world import GLUCOSE, TwinWorld, twin_world
+from didymos_twin_state.adapters.history import SqlHistory
+from didymos_twin_state.adapters.hot import HotStore
+from didymos_twin_state.bootstrap import bootstrap
+from didymos_twin_state.settings import TwinStateSettings
+
+WIPE = Script("redis.call('FLUSHALL')")
+MINUTE_US = 60_000_000
+
+
+async def value(client: httpx.AsyncClient, world: TwinWorld, token: str) -> float:
+    answer = await client.get(f"/v1/twins/{world.twin}", headers={"consistency-token": token})
+    assert answer.status_code == 200, answer.text
+    found: float = answer.json()["reported"][GLUCOSE]["value"]
+    return found
+
+
+async def counted(client: httpx.AsyncClient, world: TwinWorld, token: str) -> int:
+    query = {"property": GLUCOSE, "limit": "10000"}
+    answer = await client.get(f"/v1/twins/{world.twin}/history", params=query, headers={"consistency-token": token})
+    return len(answer.json()["t"])
+
+
+async def test_a_wiped_hot_store_is_filled_again(tmp_path: Path) -> None:
+    async with twin_world(tmp_path) as world, world.rest(world.owner) as client:
+        await world.create()
+        now = world.house.clock.now_us()
+        first = await world.send([100.0], [now - 3 * MINUTE_US])
+        assert await counted(client, world, first) == 1
+        for minute in (2, 1):
+            await world.house.hot.run(WIPE, ["x"], [])
+            token = await world.send([100.0 + minute], [now - minute * MINUTE_US])
+            assert await value(client, world, token) == 100.0 + minute
+        assert await counted(client, world, token) == 3
+
+
+async def test_another_owner_takes_the_partition_and_this_one_takes_it_back(tmp_path: Path) -> None:
+    """A claim from outside stands for a worker that a paused one mistakes for dead."""
+    async with twin_world(tmp_path) as world, world.rest(world.owner) as client:
+        await world.create()
+        now = world.house.clock.now_us()
+        assert await value(client, world, await world.send([100.0], [now - 2 * MINUTE_US])) == 100.0
+        async with world.house.database("twin-state") as database:
+            claimed = await SqlHistory(database).claim(world.part, "somebody else")
+        await HotStore(world.house.hot).claim(world.part, claimed.epoch)
+        token = await world.send([101.0], [now - MINUTE_US])
+        assert await value(client, world, token) == 101.0
+        assert await counted(client, world, token) == 2
+
+
+async def test_what_nobody_can_read_is_kept_aside_and_passed(tmp_path: Path) -> None:
+    async with twin_world(tmp_path) as world, world.rest(world.owner) as client:
+        await world.create()
+        headers = envelope.build(
+            envelope.Envelope("bad", "didymos://test/ingestion", "didymos.test.Bad", world.house.clock.now())
+        )
+        bad = [
+            Record(topic, world.twin.encode(), b"\xff\xff\xff", headers, 1)
+            for topic in (READINGS.name, TWIN_WRITE.name)
+        ]
+        async with world.house.event_log.writer("test") as writer:
+            await writer.append(bad)
+        token = await world.send([100.0], [world.house.clock.now_us()])
+        assert await value(client, world, token) == 100.0
+        ends = await world.house.event_log.ends(["didymos.dead.v1"])  # type: ignore[list-item] # a Topic
+    assert sum(ends.values()) == 2
+
+
+async def test_a_twin_that_is_watched_lives_in_one_process_of_each_role(tmp_path: Path) -> None:
+    """`worker` applies, `api` answers, `forecaster` forecasts: what each leaves out is not there."""
+    async with (
+        a_house(tmp_path) as house,
+        bootstrap(TwinStateSettings(role="worker"), house) as worker,
+        bootstrap(TwinStateSettings(role="api"), house) as api,
+        bootstrap(TwinStateSettings(role="forecaster"), house) as forecaster,
+        bootstrap(TwinStateSettings(role="live"), house) as live,
+    ):
+        assert (worker.routers, len(worker.loops)) == ((), 2)
+        paths = [
+            {str(getattr(route, "path", "")) for r in each.routers for route in r.routes}
+            for each in (api, live, forecaster)
+        ]
+        assert "/v1/twins/{twin_id}/events" in paths[1] - paths[0]
+        assert "/v1/twins/{twin_id}/forecast" in paths[2] - paths[0] - paths[1]
+        async with served(house, worker) as world:
+            assert world.house.identity.owner_of(TwinWorld(world).twin) is None
+
+
+@pytest.mark.parametrize("path", ["/desired", "/relations", "/history?property=glucose/level", "/forecast?property=x"])
+async def test_no_route_answers_without_a_token(tmp_path: Path, path: str) -> None:
+    async with twin_world(tmp_path) as world, httpx.AsyncClient(base_url=f"{world.house.origin}/twin-state") as client:
+        answer = await client.get(f"/v1/twins/{Did(world.twin)}{path}")
+    assert (answer.status_code, answer.json()["code"]) == (401, "platform.unauthenticated")
