@@ -1,0 +1,59 @@
+"""One reading can be followed from the request that brought it to the twin that it changed: one trace id."""
+
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+from didymos_cli.client import Client, Seen, http_client
+from didymos_cli.device import MEDIA, PATH
+from didymos_cli.owner import create_twin, enrol_device, register_twin
+from didymos_cli.up import running_house
+from didymos_did import Did, ProofKey, TwinId
+from didymos_kit.house import Where
+from didymos_kit.keyring import KeyRing
+from didymos_kit.telemetry import tracing
+from didymos_readings import Column, DeviceStream
+from didymos_readings.batch import message_of
+from didymos_testing.did import a_signer
+from didymos_testing.house import ROOT, free_port
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+SAMPLED = f"00-{TRACE}-00f067aa0ba902b7-01"
+THREAD = ("identity", "ingestion", "twin-state")
+OWNER, TWIN, DEVICE = a_signer("owner"), TwinId(a_signer("twin").did), a_signer("device")
+
+
+def one_reading(org: Did) -> bytes:
+    now_us = time.time_ns() // 1000
+    column = Column(TWIN, "glucose/level", "mg/dL", np.array([now_us - 1_000_000]), np.array([104.0]))
+    return message_of(DeviceStream(DEVICE, org, "glucose@1").batch([column], now_us)).SerializeToString()
+
+
+async def send_sampled(http: httpx.AsyncClient, origin: str, body: bytes, seen: Seen) -> None:
+    headers = {"content-type": MEDIA, "consistency-token": seen.token(), "traceparent": SAMPLED}
+    answer = await http.post(origin + PATH, content=body, headers=headers)
+    assert answer.status_code == 202, answer.text
+    seen.remember(answer.headers["consistency-token"])
+
+
+async def test_a_reading_is_one_trace_from_post_to_twin(tmp_path: Path) -> None:
+    where = Where(f"http://127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
+    with tracing.recorded() as spans:
+        async with running_house(tmp_path, where, keys=KeyRing(ROOT), names=THREAD) as running, http_client() as http:
+            owner = Client(where.origin, OWNER, http, Seen(), ProofKey(bytes(range(32))))
+            await register_twin(owner, a_signer("twin"))
+            await create_twin(owner, TWIN, "glucose@1")
+            await enrol_device(owner, DEVICE.did, TWIN, ("features/**",), "glucose@1")
+            await send_sampled(http, where.origin, one_reading(running.house.org), owner.seen)
+            twin = await owner.get(f"/twin-state/v1/twins/{TWIN}")
+    assert "glucose/level" in str(twin)
+    ours = {span.name for span in spans.all() if f"{span.context.trace_id:032x}" == TRACE}
+    linked = {
+        span.name
+        for span in spans.all()
+        for link in span.links
+        if f"{link.context.trace_id:032x}" == TRACE
+    }  # fmt: skip
+    assert {"POST /v1/batches", "ingestion.accept_batch"} <= ours
+    assert linked | ours >= {"twin.apply_batch"}, (ours, linked)
