@@ -53,7 +53,7 @@ new-service: setup ## make new-service NAME=x
 	@$(BIN)/python tools/new_service.py $(NAME)
 
 generate: setup ## write everything that is generated from a source in the tree
-	@$(BIN)/python tools/protos.py && $(BIN)/python tools/metrics.py && $(BIN)/python tools/golden.py
+	@$(BIN)/python tools/protos.py && $(BIN)/python tools/metrics.py && $(BIN)/python tools/golden.py && $(BIN)/python tools/openapi.py
 
 format: setup ## format the tree
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .

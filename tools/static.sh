@@ -10,6 +10,7 @@ step buf lint && $bin/buf lint
 if [ -f protos/released.binpb ]; then step buf breaking && $bin/buf breaking --against protos/released.binpb; fi
 step stubs && $bin/python tools/protos.py --check
 step metrics && $bin/python tools/metrics.py --check
+step openapi && $bin/python tools/openapi.py --check 2>build/openapi.log || { cat build/openapi.log >&2; exit 1; }
 step import contracts && $bin/lint-imports --no-cache >build/imports.log 2>&1 || { cat build/imports.log >&2; exit 1; }
 step house rules && $bin/python tools/house.py
 step mypy && $bin/mypy --cache-dir build/mypy libs services cli tools tests
