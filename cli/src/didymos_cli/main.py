@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from didymos_cli import owner_commands, wallet_commands
+from didymos_cli import owner_commands, site_commands, wallet_commands
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.add_typer(wallet_commands.app, name="wallet")
 app.add_typer(owner_commands.app, name="twin")
+app.add_typer(site_commands.app, name="site")
 FilePath = Annotated[Path, typer.Option(dir_okay=False, help="C2SP policy: which logs and witnesses are believed.")]
 OrgsPath = Annotated[Path, typer.Option(dir_okay=False, help="Organisations: their DIDs and the logs they keep.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
@@ -70,6 +71,17 @@ def demo(
     from didymos_cli.demo.story import DATA, run
 
     raise typer.Exit(run(folder, data or DATA, seed, people, as_json=json, servers=servers))
+
+
+@app.command()
+def status(
+    house: Annotated[Path, typer.Option(dir_okay=False, help="The card of the house.")] = Path(".didymos/house.json"),
+    wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait until it answers.")] = 0,
+) -> None:
+    """Whether a house answers. Exit 0 it does, 4 it does not."""
+    from didymos_cli.status import ask
+
+    raise typer.Exit(ask(house, wait))
 
 
 def main() -> None:

@@ -66,21 +66,56 @@ def show(
 
 
 @app.command()
+def read(
+    wallet: Annotated[Path, typer.Argument(dir_okay=False, help="Wallet of whoever reads; its key `owner` is used.")],
+    twin: Annotated[str, typer.Argument(help="DID of somebody else's twin.")],
+    purpose: Annotated[
+        str, typer.Option(help="What for; it must be the purpose that was granted.")
+    ] = "ScientificResearch",
+    house: HousePath = CARD,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Read a twin that its owner granted you. Without a grant it is as if it were not there: exit 3."""
+    from didymos_cli import owner_steps
+
+    _say(owner_steps.run(owner_steps.read_other(twin, purpose), wallet, house, passphrase_of(passphrase_file)))
+
+
+@app.command()
+def prove(
+    wallet: WalletPath,
+    grant_id: Annotated[str, typer.Argument(help="The grant, as `grant` printed it.")],
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder for the bundle and the two files of trust.")
+    ] = Path("proofs"),
+    house: HousePath = CARD,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Save a proof bundle of a grant: that it was given, when, and whether it was taken back. See `didymos verify`."""
+    from didymos_cli import owner_steps
+
+    _say(owner_steps.run(owner_steps.save_proof(grant_id, out), wallet, house, passphrase_of(passphrase_file)))
+
+
+@app.command()
 def grant(  # noqa: PLR0913, PLR0917 - options of a command line
     wallet: WalletPath,
     to: Annotated[str, typer.Option(help="DID of whoever may.")],
-    action: Annotated[list[str], typer.Option(help="read, subscribe or history; again for several.")],
+    action: Annotated[list[str], typer.Option(help="read, subscribe, history or train; again for several.")],
     path: Annotated[list[str], typer.Option(help="Such as features/glucose/**.")],
     purpose: Annotated[str, typer.Option(help="A purpose of the Data Privacy Vocabulary.")] = "ScientificResearch",
     days: Annotated[int, typer.Option(min=1, max=366, help="How long.")] = 30,
     reads: Annotated[int, typer.Option(min=0, help="How many reads in all.")] = 1000,
+    rounds: Annotated[
+        int, typer.Option(min=0, help="To train: in how many rounds; the task is the 30-minute forecast.")
+    ] = 0,
     house: HousePath = CARD,
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Sign a grant with the owner's key, and register it. It is kept in the wallet."""
     from didymos_cli import owner_steps
 
-    said = owner_steps.Asked(to, tuple(action), tuple(path), purpose, days, reads)
+    said = owner_steps.Asked(to, tuple(action), tuple(path), purpose, days, reads, rounds)
     _say(owner_steps.run(owner_steps.give(said), wallet, house, passphrase_of(passphrase_file)))
 
 

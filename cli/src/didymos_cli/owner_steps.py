@@ -7,16 +7,20 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+from didymos_contracts.errors import Problem
 from didymos_contracts.errors.platform import PLATFORM_INVALID_FIELD, PLATFORM_NOT_FOUND
 from didymos_did import (
     DPV,
     Action,
     Budget,
     ProofKey,
+    Purpose,
+    Task,
     TwinId,
+    Value,
     Wallet,
     jcs,
     make_terms,
@@ -30,10 +34,13 @@ from didymos_kit.ids import OrderedIds
 from didymos_readings import Column, DeviceStream
 
 from didymos_cli.card import Card, read_card
-from didymos_cli.client import Client, Seen, http_client
+from didymos_cli.client import Client, Seen, http_client, problem_in
 from didymos_cli.device import send_all
 from didymos_cli.owner import Given, create_twin, enrol_device, give_grant, register_twin, revoke_grant, window
 from didymos_cli.wallet import read_wallet, write_wallet
+
+FORECAST: Final = Task("forecast", "features/glucose/level", "PT30M")
+PROOF_SECONDS: Final = 20
 
 
 @dataclass
@@ -140,15 +147,19 @@ class Asked:
     purpose: str
     days: int
     reads: int
+    rounds: int = 0  # to train; others need no task
 
 
 def give(asked: Asked) -> Step:
     async def step(desk: Desk) -> object:
-        purpose = parse_purpose(asked.purpose if ":" in asked.purpose else DPV + asked.purpose)
+        purpose = _purpose(asked.purpose)
         actions = [Action(name) for name in asked.actions]
         paths = [parse_pattern(path) for path in asked.paths]
-        span, budget = window(timedelta(days=asked.days)), Budget(reads=asked.reads)
-        terms = make_terms(actions, paths, [purpose], span, budget=budget)
+        trains = Action.TRAIN in actions
+        span, budget = window(timedelta(days=asked.days)), Budget(0, 0, asked.rounds, asked.rounds, asked.reads)
+        limits: dict[str, Value] = {"secure-aggregation": True} if trains else {}
+        task = FORECAST if trains else None
+        terms = make_terms(actions, paths, [purpose], span, task=task, constraints=limits, budget=budget)
         grant_id = OrderedIds(SystemClock()).uuid7()
         given = await give_grant(desk.client, grant_id, parse_did(asked.to), desk.twin, terms)
         documents = {**desk.wallet.documents, given.id: given.credential}
@@ -156,6 +167,48 @@ def give(asked: Asked) -> Step:
         return {"grant": given.id, "grantee": asked.to, "until": span[1].isoformat()}
 
     return step
+
+
+def _purpose(said: str) -> Purpose:
+    return parse_purpose(said if ":" in said else DPV + said)
+
+
+def read_other(twin: str, purpose: str) -> Step:
+    async def step(desk: Desk) -> object:
+        return await desk.client.get(f"/twin-state/v1/twins/{parse_did(twin)}", purpose=_purpose(purpose))
+
+    return step
+
+
+def save_proof(grant_id: str, folder: Path) -> Step:
+    """The bundle of a grant, once the ledger published it, with the policy and the organisations of the house."""
+
+    folder.mkdir(parents=True, exist_ok=True)
+
+    async def step(desk: Desk) -> object:
+        saved = {"bundle": folder / "grant.json", "policy": folder / "policy.txt", "orgs": folder / "orgs.json"}
+        saved["bundle"].write_bytes(await _bundle(desk.client, grant_id))
+        for name in ("policy", "orgs"):
+            answer = await desk.http.get(f"{desk.card.origin}/ledger/v1/{name}")
+            if answer.status_code != 200:
+                raise problem_in(answer)
+            saved[name].write_bytes(answer.content)
+        return {name: str(path) for name, path in saved.items()}
+
+    return step
+
+
+async def _bundle(client: Client, grant_id: str) -> bytes:
+    """A grant of a moment ago is not in the log yet: ask for a while. Raises the last problem."""
+    body = {"kind": "grant", "id": grant_id}
+    for _ in range(PROOF_SECONDS):
+        try:
+            return (await client.call("POST", "/ledger/v1/bundles", body=body)).content
+        except Problem as problem:
+            if problem.row.retry == "never" and problem.row is not PLATFORM_NOT_FOUND:
+                raise
+        await asyncio.sleep(1)
+    return (await client.call("POST", "/ledger/v1/bundles", body=body)).content
 
 
 def take_back(grant_id: str) -> Step:
