@@ -4,11 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from didymos_contracts.errors.platform import PLATFORM_INVALID_SETTING
 from didymos_did import Did, DidError, parse_did
-from didymos_kit.house import House
+
+if TYPE_CHECKING:
+    from didymos_kit.house import House
 
 SERVICES: Final = (
     "identity", "ingestion", "twin-state", "training-orchestration", "marketplace", "ledger", "steward",
@@ -26,7 +28,7 @@ class Card:
     services: Mapping[str, Did]
 
 
-def card_of(house: House) -> Card:
+def card_of(house: "House") -> Card:
     return Card(house.origin, house.where.rpc, house.org, {name: house.keys.did(name) for name in SERVICES})
 
 

@@ -21,6 +21,10 @@ BAND: Final = (80, 120)  # mg/dL: where the owner wants to stay
 NEAR_US: Final = 150_000_000
 WAIT_SECONDS: Final = 20.0
 POLL_SECONDS: Final = 0.2
+SPANS: Final = {
+    "/v1/batches": "ingestion", "/v1/twins": "twin-state", "didymos.twin": "twin-state", "twin.": "twin-state",
+    "didymos.identity": "identity", "didymos.readings": "twin-state",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +92,26 @@ async def _traced(devices: Devices, person: Person, row: int) -> tuple[Sent, tup
             sent = await devices.send(person, slice(row, row + 1))
             await client.get(f"/twin-state/v1/twins/{person.twin}")
         trace = root.get_span_context().trace_id
-        found = [span for span in spans.all() if span.context is not None and span.context.trace_id == trace]
+        found = [span for span in spans.all() if trace in _traces(span)]
     begin = min((span.start_time or 0 for span in found), default=0)
     hops = [
-        Hop(_service(span.name, span.attributes), span.name, ((span.start_time or 0) - begin) / 1e6,
-            ((span.end_time or 0) - (span.start_time or 0)) / 1e6)
+        Hop(
+            _service(span.name), span.name, ((span.start_time or 0) - begin) / 1e6,
+            ((span.end_time or 0) - (span.start_time or 0)) / 1e6,
+        )
         for span in sorted(found, key=lambda span: span.start_time or 0)
     ]  # fmt: skip
     return sent, tuple(hops)
 
 
-def _service(name: str, attributes: Mapping[str, Any] | None) -> str:
-    """The service of a span: said by the span, or the room in its name."""
-    said = (attributes or {}).get("service")
-    return str(said) if said else name.partition(".")[0]
+def _traces(span: Any) -> set[int]:  # noqa: ANN401 - of the telemetry library
+    """The trace of a span, and those that it links to: a slice of the log names its producers."""
+    return {span.context.trace_id, *(link.context.trace_id for link in span.links)}
+
+
+def _service(name: str) -> str:
+    """Whose span it is, by its name: a route, a method, a topic, or `room.what`."""
+    return next((service for sign, service in SPANS.items() if sign in name), name.partition(".")[0])
 
 
 async def _acted(client: Client, person: Person) -> Sequence[Mapping[str, Any]]:
