@@ -2,8 +2,8 @@
 
 import sys
 
-from didymos_site.bootstrap import enrol, run
-from didymos_site.entrypoints.cli import main
+from didymos_site.bootstrap import enrol, run, show
+from didymos_site.entrypoints.cli import Commands, main
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:], run, enrol))
+    raise SystemExit(main(sys.argv[1:], Commands(run, enrol, show)))

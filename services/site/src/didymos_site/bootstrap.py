@@ -1,5 +1,6 @@
 """The one place that builds adapters of a site."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,6 +20,7 @@ from didymos_site.adapters.protobuf import Trust
 from didymos_site.adapters.store import SqliteStore
 from didymos_site.adapters.voice import SignedVoice
 from didymos_site.application.ports import Ports
+from didymos_site.application.show_site import budget, refusals, status
 from didymos_site.entrypoints.attend import Patience, Site
 from didymos_site.settings import SiteSettings
 
@@ -72,3 +74,22 @@ async def run(settings: SiteSettings) -> None:
 def enrol(settings: SiteSettings) -> str:
     """Makes the key of the site if there is none; the DID for which the organisation signs the enrolment."""
     return str(Folder(settings.folder).signer().did)
+
+
+def show(command: str, settings: SiteSettings) -> str:
+    """What `status`, `budget` and `log` print: JSON. Raises PLATFORM_INVALID_SETTING, TRAINING_SITE_NOT_ENROLLED."""
+    folder = Folder(settings.folder)
+    folder.subjects()  # a folder that is none is told before a store is made in it
+    store = SqliteStore(settings.folder / STORE)
+    try:
+        said: object
+        match command:
+            case "budget":
+                said = budget(folder, store)
+            case "log":
+                said = refusals(store)
+            case _:
+                said = status(folder.signer().did, folder, store)
+    finally:
+        store.shut()
+    return json.dumps(said, indent=1)

@@ -5,7 +5,7 @@ Secrets of an attempt are overwritten when its round is closed (`secure_delete`,
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -31,8 +31,11 @@ create table if not exists trained(run text, round int, params blob not null, "o
     primary key (run, round)) strict;
 create table if not exists score(run text, round int, twin text, score real not null,
     primary key (run, round, twin)) strict;
+create table if not exists refusal(at_us int not null, run text not null, round int not null, step text not null,
+    code text not null) strict;
 create table if not exists booking(grant_id text, run text, round int, primary key (grant_id, run, round)) strict;
 """
+REFUSALS: Final = 10_000  # kept for the owner
 _PRAGMAS: Final = ("journal_mode = wal", "synchronous = full", "secure_delete = on", "busy_timeout = 5000")
 
 
@@ -140,6 +143,23 @@ class SqliteStore:
     def booked(self, run: str, round_: int) -> Mapping[GrantId, int]:
         query = "select grant_id, count(*) from booking where not (run = ? and round = ?) group by grant_id"
         return {GrantId(grant): rounds for grant, rounds in self._file.execute(query, (run, round_))}
+
+    def refused(self, header: Header, step: str, code: str, at_us: int) -> None:
+        with self._writing() as file:
+            row = (at_us, header.run, header.round, step, code)
+            file.execute("insert into refusal values (?, ?, ?, ?, ?)", row)
+            file.execute("delete from refusal where rowid <= (select max(rowid) from refusal) - ?", (REFUSALS,))
+
+    def refusals(self) -> Sequence[tuple[int, str, int, str, str]]:
+        """(at_us, run, round, step, code), the newest first."""
+        query = "select at_us, run, round, step, code from refusal order by rowid desc"
+        return self._file.execute(query).fetchall()
+
+    def rounds(self) -> Sequence[tuple[str, int, int]]:
+        """(run, rounds that sent a vector, rounds that were committed), by run."""
+        query = """select v.run, count(*), count(distinct s.round) from vector v
+            left join score s on s.run = v.run and s.round = v.round group by v.run order by v.run"""
+        return self._file.execute(query).fetchall()
 
     def close(self, header: Header, *, committed: bool) -> None:
         place = (header.run, header.round)

@@ -61,4 +61,5 @@ def refusal(order: SiteOrder, code: str, detail: str, ports: Ports) -> bytes:
     """Not kept: the state of the attempt stays, and so does what was answered before."""
     header = order.header
     log.get().warning("site.refused", run=header.run, round=header.round, step=order.step, code=code)
+    ports.store.refused(header, order.step, code, ports.clock.now_us())
     return ports.voice.say(header, b"", Refuse(code, detail[:256]))

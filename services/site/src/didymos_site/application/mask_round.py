@@ -47,6 +47,7 @@ async def mask_round(order: MaskOrder, digest: Digest, ports: Ports) -> bytes:
     if isinstance(reply, Refuse):
         log.get().warning("site.refused", run=header.run, round=header.round, step=order.step, code=reply.code)
         ports.store.keep_state(header, reached)
+        ports.store.refused(header, order.step, reply.code, ports.clock.now_us())
         return signal
     ports.store.keep(Kept(header, order.step, digest, signal, reached))
     return signal
@@ -81,7 +82,8 @@ async def _masked(order: MaskOrder, opened: TrainOrder, ready: Ready, digest: Di
         reasons = sorted({admitted.refused[twin].value for twin in gone if twin in admitted.refused})
         raise PRIVACY_NOT_GRANTED.problem(detail=", ".join(reasons) or "the cohort shrank")
     scale = Scale(spec.local.clip, spec.cohort.max_weight, ready.subjects)
-    seed = derived(ports.secret, "didymos/site-rounding/v1", header.run.encode(), header.round.to_bytes(4, "big"))
+    place = (header.spec, header.params, header.round.to_bytes(4, "big"))  # of what is trained: its name may differ
+    seed = derived(ports.secret, "didymos/site-rounding/v1", *place)
     done = mask(ready, scale.encode(trained.total, trained.weight, seed))
     if isinstance(done, Refuse):
         raise PRIVACY_VECTOR_MISMATCHED.problem(detail=done.detail)

@@ -165,6 +165,9 @@ class Store(Protocol):
     def booked(self, run: str, round_: int) -> Mapping[GrantId, int]:
         """Rounds booked under each grant, this one left out."""
 
+    def refused(self, header: Header, step: str, code: str, at_us: int) -> None:
+        """For the owner to see: what this site did not do, and why."""
+
     def close(self, header: Header, *, committed: bool) -> None:
         """The round is over: what is secret or large of it goes; scores of a committed one count."""
 

@@ -1,4 +1,4 @@
-"""`python -m didymos_site`: run a site, make its key, or say where it stands."""
+"""`python -m didymos_site`: run a site, make its key, or show where it stands, what is booked, what it refused."""
 
 import asyncio
 import signal
@@ -6,6 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 from didymos_contracts.errors import Problem
@@ -15,12 +16,13 @@ from didymos_kit.settings import load
 
 from didymos_site.settings import SiteSettings
 
+SHOWN: Final = ("status", "budget", "log")
 _GIVEN: Final = ("folder", "coordinator", "identity", "origin", "coordinator_did", "organisations", "log_level")
 
 
 def parser() -> ArgumentParser:
     made = ArgumentParser(prog="didymos_site", description="The owner's private data and local training.")
-    made.add_argument("command", nargs="?", choices=("run", "enrol"), default="run")
+    made.add_argument("command", nargs="?", choices=("run", "enrol", *SHOWN), default="run")
     made.add_argument("--folder", help="where the data, the key and the state of this site lie")
     made.add_argument("--coordinator", help="host:port that is dialled")
     made.add_argument("--coordinator-did", help="whose orders are believed")
@@ -39,18 +41,26 @@ def settings_of(arguments: Namespace) -> SiteSettings:
     return load(SiteSettings, **given)
 
 
-def main(
-    arguments: Sequence[str], run: Callable[[SiteSettings], Awaitable[None]], enrol: Callable[[SiteSettings], str]
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What each command does."""
+
+    run: Callable[[SiteSettings], Awaitable[None]]
+    enrol: Callable[[SiteSettings], str]
+    show: Callable[[str, SiteSettings], str]
+
+
+def main(arguments: Sequence[str], commands: Commands) -> int:
     """What the process returns: 0 ended by a signal, 1 failed, 2 settings, 3 refused."""
     try:
         given = parser().parse_args(arguments)
         settings = settings_of(given)
         log.configure(level=settings.log_level)
-        if given.command == "enrol":
-            sys.stdout.write(enrol(settings) + "\n")
-            return 0
-        asyncio.run(until_signalled(run(settings)))
+        if given.command == "run":
+            asyncio.run(until_signalled(commands.run(settings)))
+        else:
+            told = commands.enrol(settings) if given.command == "enrol" else commands.show(given.command, settings)
+            sys.stdout.write(told + "\n")
     except Problem as problem:
         sys.stderr.write(f"{problem}\n")
         return exit_code(problem)
