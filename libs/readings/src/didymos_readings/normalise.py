@@ -12,8 +12,9 @@ from didymos_readings.block import NUMBERS, Block, Kind, Op, Times, Values
 from didymos_readings.errors import Refusal
 from didymos_readings.plans import Plan, PlanProblem, plans_for
 from didymos_readings.profile import Profile
-from didymos_readings.quality import HIGH, LOW, NOT_SCORED, REFUSED, Assurance, Bytes, Flag, Floats, Rule, Scores
-from didymos_readings.scoring import Layout, Series, layout_of, rule_table, score, time_bounds
+from didymos_readings.quality import HIGH, LOW, NOT_SCORED, REFUSED, Assurance, Bytes, Flag, Scores
+from didymos_readings.ruling import Layout, Ruling, ruling_of
+from didymos_readings.scoring import Series, score
 from didymos_readings.units import IDENTITY, Affine, Curve
 
 AHEAD_US: Final = 120_000_000  # how far a device's clock may run ahead
@@ -65,15 +66,18 @@ class Normalised:
 
 @dataclass(frozen=True, slots=True)
 class _Joined:
-    """The blocks that are allowed here, all their n readings in one array."""
+    """The blocks that are allowed here, all their n readings in one array. `bounds`: first and last time of each."""
 
     blocks: Sequence[Block]
     plans: Sequence[Plan]
-    rules: Sequence[Rule]
-    layout: Layout
-    table: Floats  # (10, n)
+    ruling: Ruling
     t_us: Times
     values: Values  # of points and texts 0
+    bounds: tuple[list[int], list[int]]
+
+    @property
+    def layout(self) -> Layout:
+        return self.ruling.layout
 
 
 def normalise(
@@ -89,17 +93,18 @@ def normalise(
         joined = _join(allowed, plans, shift_us)
         valid = _valid(joined, received_at_us)
         if valid is None:
-            series: Series | None = Series(joined.values, joined.t_us, joined.layout, joined.rules, joined.table)
+            series: Series | None = Series(joined.values, joined.t_us, joined.ruling)
+            bounds = joined.bounds
             accepted: Sequence[int] = joined.layout.counts
         else:
             refusals = sorted([*refusals, *_refusals(joined, valid, received_at_us)], key=_index)
             accepted = np.add.reduceat(valid, joined.layout.starts, dtype=np.int64).tolist()
             series = _accepted(joined, valid, accepted)
+            bounds = ([], []) if series is None else _bounds(series.t_us, series.ruling.layout)
         scores = None if series is None else score(series, received_at_us, assurance, backfill=header.backfill)
     found: tuple[NormalisedBlock, ...] = ()
-    if scores is not None and series is not None:
-        bounds = zip(*time_bounds(series), strict=True)
-        found = _blocks(joined, valid, accepted, scores, bounds, no_time=not header.sent_at_us)
+    if scores is not None:
+        found = _blocks(joined, valid, accepted, scores, zip(*bounds, strict=True), no_time=not header.sent_at_us)
     return Normalised(batch, profile.id, received_at_us, assurance, shift_us, found, scores), refusals
 
 
@@ -123,7 +128,8 @@ def _admitted(batch: Batch, profile: Profile, enrolment: Enrolment) -> tuple[lis
 
 
 def _join(blocks: Sequence[Block], plans: Sequence[Plan], shift_us: int) -> _Joined:
-    layout = layout_of(tuple([block.size for block in blocks]))
+    ruling = ruling_of(tuple([plan.rule for plan in plans]), tuple([block.size for block in blocks]))
+    layout = ruling.layout
     offsets = np.frombuffer(b"".join([block.dt for block in blocks]), "<i4")
     ticks = {block.tick_us for block in blocks}
     if len(ticks) == 1:
@@ -131,9 +137,14 @@ def _join(blocks: Sequence[Block], plans: Sequence[Plan], shift_us: int) -> _Joi
     else:
         t_us = offsets * np.array([block.tick_us for block in blocks], np.int64).repeat(layout.spread)
     t_us += np.array([block.t0_us + shift_us for block in blocks], np.int64).repeat(layout.spread)
-    rules = [plan.rule for plan in plans]
-    values = _join_values(blocks, plans, layout)
-    return _Joined(blocks, plans, rules, layout, rule_table(rules, layout), t_us, values)
+    return _Joined(blocks, plans, ruling, t_us, _join_values(blocks, plans, layout), _bounds(t_us, layout))
+
+
+def _bounds(t_us: Times, layout: Layout) -> tuple[list[int], list[int]]:
+    """First and last time of each block."""
+    if len(layout.firsts) == len(t_us):
+        return t_us.tolist(), t_us.tolist()
+    return np.minimum.reduceat(t_us, layout.firsts).tolist(), np.maximum.reduceat(t_us, layout.firsts).tolist()
 
 
 def _join_values(blocks: Sequence[Block], plans: Sequence[Plan], layout: Layout) -> Values:
@@ -160,8 +171,10 @@ def _plain(block: Block) -> Values:
 
 def _valid(joined: _Joined, received_at_us: int) -> NDArray[np.bool_] | None:
     """Which of the n readings are accepted; None if all are."""
-    valid = (joined.values >= joined.table[LOW]) & (joined.values <= joined.table[HIGH])
-    valid &= (joined.t_us >= 0) & (joined.t_us <= received_at_us + AHEAD_US)
+    table, latest = joined.ruling.table, received_at_us + AHEAD_US
+    valid = (joined.values >= table[LOW]) & (joined.values <= table[HIGH])
+    if min(joined.bounds[0]) < 0 or max(joined.bounds[1]) > latest:
+        valid &= (joined.t_us >= 0) & (joined.t_us <= latest)
     for first, block in zip(joined.layout.starts, joined.blocks, strict=True):
         if block.kind is Kind.POINT and block.op is Op.READING:
             valid[first : first + block.size] &= _on_earth(block.column())
@@ -173,8 +186,8 @@ def _accepted(joined: _Joined, valid: NDArray[np.bool_], accepted: Sequence[int]
     kept = [count for count in accepted if count]
     if not kept:
         return None
-    rules = [rule for rule, count in zip(joined.rules, accepted, strict=True) if count]
-    return Series(joined.values[valid], joined.t_us[valid], layout_of(tuple(kept)), rules, joined.table[:, valid])
+    rules = tuple([rule for rule, count in zip(joined.ruling.rules, accepted, strict=True) if count])
+    return Series(joined.values[valid], joined.t_us[valid], ruling_of(rules, tuple(kept)))
 
 
 def _on_earth(points: NDArray[Any]) -> NDArray[np.bool_]:

@@ -52,9 +52,9 @@ RULE_COLUMNS: Final = 10
 LOW, HIGH, SOFT_LOW, SOFT_HIGH, PER_LOW, PER_HIGH, MAX_RATE, SLACK, FLAT_N, ON_TIME = range(RULE_COLUMNS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """A property's rules for one block, as numbers: what is absent has a value that never bites."""
+    """A property's rules for one block, as numbers: what is absent has a value that never bites. Known by identity."""
 
     low: float  # hard bounds
     high: float

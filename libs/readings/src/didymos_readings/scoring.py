@@ -6,10 +6,9 @@ it takes anything off at all. `np.count_nonzero` and plain slices stand for `any
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from itertools import accumulate
+from functools import cache
 from math import floor
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,6 @@ from didymos_readings.quality import (
     ON_TIME,
     PER_HIGH,
     PER_LOW,
-    RULE_COLUMNS,
     SLACK,
     SOFT_HIGH,
     SOFT_LOW,
@@ -33,63 +31,31 @@ from didymos_readings.quality import (
     Bytes,
     Flag,
     Floats,
-    Rule,
     Scores,
     weights_of,
 )
+from didymos_readings.ruling import Integers, Ruling
 
-OUTLIER_READINGS: Final = 16
 FLAT_SHARE: Final = 0.5
-
-Integers: TypeAlias = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """k blocks, none empty, one after another in arrays of n readings."""
-
-    counts: tuple[int, ...]
-    starts: tuple[int, ...]
-    spread: int | Integers  # how often to repeat a value per block
-    firsts: Integers  # (k,): each block's first reading
-    lasts: Integers
-    joints: Integers  # (k - 1,): i where readings i and i + 1 belong to different blocks
-
-
-@lru_cache(256)
-def layout_of(counts: tuple[int, ...]) -> Layout:
-    """Devices send the same shape again and again. Nobody writes into its arrays."""
-    ends = tuple(accumulate(counts))
-    even = counts.count(counts[0]) == len(counts)
-    spread = counts[0] if even else np.array(counts, np.int64)
-    starts = (0, *ends[:-1])
-    firsts, lasts = np.array(starts, np.int64), np.array(ends, np.int64) - 1
-    return Layout(counts, starts, spread, firsts, lasts, lasts[:-1])
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What is scored: values (n,), times us (n,), the rule of each block, and all rules as a table (10, n)."""
+    """What is scored: values (n,), times us (n,), and the rules over them."""
 
     values: Floats
     t_us: Integers
-    layout: Layout
-    rules: Sequence[Rule]
-    table: Floats
-
-
-def rule_table(rules: Sequence[Rule], layout: Layout) -> Floats:
-    """(10, n): the rule columns of each reading."""
-    packed = np.frombuffer(b"".join([rule.packed for rule in rules]))
-    return packed.reshape(len(rules), RULE_COLUMNS).T.repeat(layout.spread, axis=1)
+    ruling: Ruling
 
 
 def score(series: Series, received_at_us: int, assurance: Assurance, *, backfill: bool) -> Scores:
     """The quality of each reading: 100 * prod(share^weight), rounded half to even."""
-    flags = np.full(len(series.values), Flag.BACKFILL if backfill else 0, np.uint8)
+    flags = np.zeros(len(series.values), np.uint8)
+    if backfill:
+        flags += np.uint8(Flag.BACKFILL)
     shares: dict[str, Floats] = {}
     steps = series.t_us[1:] - series.t_us[:-1]
-    steps[series.layout.joints] = 0
+    steps[series.ruling.layout.joints] = 0
     ordered = not np.count_nonzero(steps < 0)
     _range(series, shares, flags)
     if ordered:
@@ -105,22 +71,14 @@ def score(series: Series, received_at_us: int, assurance: Assurance, *, backfill
     completeness = tuple(
         NOT_SCORED if block.completeness is None else round(100 * block.completeness) for block in blocks
     )
-    return Scores(_combined(series, shares, blocks), flags, completeness, shares, blocks, series.layout.counts)
-
-
-def time_bounds(series: Series) -> tuple[list[int], list[int]]:
-    """First and last time of each block."""
-    t_us, firsts = series.t_us, series.layout.firsts
-    if len(firsts) == len(t_us):
-        return t_us.tolist(), t_us.tolist()
-    return np.minimum.reduceat(t_us, firsts).tolist(), np.maximum.reduceat(t_us, firsts).tolist()
+    return Scores(_combined(series, shares, blocks), flags, completeness, shares, blocks, series.ruling.layout.counts)
 
 
 def _range(series: Series, shares: dict[str, Floats], flags: Bytes) -> None:
     """1 within the soft bounds, straight down to 0 at the hard ones."""
-    if not any(rule.per_low or rule.per_high for rule in series.rules):
+    if not series.ruling.soft:
         return
-    table = series.table
+    table = series.ruling.table
     lost = np.maximum(
         (table[SOFT_LOW] - series.values) * table[PER_LOW], (series.values - table[SOFT_HIGH]) * table[PER_HIGH]
     )
@@ -142,10 +100,10 @@ def _changes(
 
     The rules are the same all over a block, so the table needs no reordering.
     """
-    layout, table = series.layout, series.table
+    layout, table = series.ruling.layout, series.ruling.table
     change = np.abs(values[1:] - values[:-1])
     found: dict[Flag, tuple[str, Floats]] = {}
-    if any(not rule.slack for rule in series.rules):
+    if series.ruling.rated:
         allowed = table[MAX_RATE][1:] * steps + table[SLACK][1:]
         allowed[layout.joints] = np.inf
         fast = change > allowed
@@ -153,7 +111,7 @@ def _changes(
             share = np.ones(len(values))
             np.divide(allowed, change, out=share[1:], where=fast)
             found[Flag.RATE] = ("rate", share)
-    shortest = min([rule.flat_n for rule in series.rules])
+    shortest = series.ruling.shortest
     if shortest <= max(layout.counts):
         same = change == 0
         same[layout.joints] = False
@@ -174,18 +132,17 @@ def _runs(same: NDArray[np.bool_]) -> Integers:
 
 
 def _outliers(series: Series, shares: dict[str, Floats], flags: Bytes) -> None:
-    counts = series.layout.counts
-    wanted = [rule.outliers and n >= OUTLIER_READINGS for rule, n in zip(series.rules, counts, strict=True)]
-    if not any(wanted):
+    ruling = series.ruling
+    if not ruling.judged:
         return
-    found = outlier_shares(series.values, counts, series.layout.spread, wanted)
+    found = outlier_shares(series.values, ruling.layout.counts, ruling.layout.spread, ruling.outliers)
     if found is not None:
         shares["outlier"] = found
         flags[found < 1] |= np.uint8(Flag.OUTLIER)
 
 
 def _timeliness(series: Series, received_at_us: int, shares: dict[str, Floats], flags: Bytes) -> None:
-    lag, limit = received_at_us - series.t_us, series.table[ON_TIME]
+    lag, limit = received_at_us - series.t_us, series.ruling.table[ON_TIME]
     late = lag > limit
     if np.count_nonzero(late):
         times_over = np.divide(lag, limit, out=np.ones(len(lag)), where=late)
@@ -194,12 +151,11 @@ def _timeliness(series: Series, received_at_us: int, shares: dict[str, Floats], 
 
 
 def _block_scores(series: Series, assurance: Assurance, *, ordered: bool, backfill: bool) -> tuple[BlockScore, ...]:
-    counts = series.layout.counts
-    periodic = any(rule.period_us for rule in series.rules)
-    spans = _spans(series, ordered=ordered) if periodic else [0] * len(counts)
+    counts = series.ruling.layout.counts
+    spans = _spans(series, ordered=ordered) if series.ruling.periodic else [0] * len(counts)
     share = ASSURANCE_SHARES[assurance]
     found = []
-    for rule, count, span in zip(series.rules, counts, spans, strict=True):
+    for rule, count, span in zip(series.ruling.rules, counts, spans, strict=True):
         complete = None
         if rule.period_us and count > 1:
             complete = min(1.0, count / (floor(span / rule.period_us) + 1))
@@ -213,7 +169,7 @@ _weights = cache(weights_of)
 
 def _spans(series: Series, *, ordered: bool) -> list[int]:
     """Last less first time of each block."""
-    layout, t_us = series.layout, series.t_us
+    layout, t_us = series.ruling.layout, series.t_us
     if ordered:
         spans = t_us[layout.lasts] - t_us[layout.firsts]
     else:
@@ -227,7 +183,9 @@ def _combined(series: Series, shares: dict[str, Floats], blocks: Sequence[BlockS
         * (1.0 if block.completeness is None else block.completeness ** block.weights["completeness"])
         for block in blocks
     ]
-    spread = series.layout.spread
+    spread = series.ruling.layout.spread
+    if not shares:
+        return np.array([round(100 * each) for each in common], np.uint8).repeat(spread)
     total = np.array(common).repeat(spread)
     consistency = [shares[name] for name in CONSISTENCY_PARTS if name in shares]
     if consistency:
@@ -242,7 +200,7 @@ def _combined(series: Series, shares: dict[str, Floats], blocks: Sequence[BlockS
 
 def _time_order(series: Series) -> tuple[Integers, Integers]:
     """The order of time within each block, equal times as sent, and the way back."""
-    block = np.arange(len(series.layout.counts)).repeat(series.layout.spread)
+    block = np.arange(len(series.ruling.layout.counts)).repeat(series.ruling.layout.spread)
     order = np.lexsort((series.t_us, block))
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
