@@ -1,8 +1,10 @@
 """The sum of a masked round is the plain sum of its survivors, whoever falls silent and when."""
 
+from random import Random
+
 import numpy as np
 import pytest
-from didymos_privacy import Aborted, Done, stage
+from didymos_privacy import Aborted, Done, stage, survivors_of
 from didymos_testing.privacy import SMALL, a_world, an_attempt, names
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +24,24 @@ def test_a_site_that_falls_silent_changes_nothing_but_the_survivors(at: str) -> 
     world = a_world(8, silent={at: [names(8)[2]]})
     assert isinstance(world.run(), Done)
     np.testing.assert_array_equal(world.opened(), world.plain())
+
+
+@pytest.mark.parametrize("at", ["MASK", "CONFIRM", "UNMASK"])
+def test_a_quarter_of_the_sites_may_fall_silent_after_their_shares(at: str) -> None:
+    """Before their vectors (MASK), or after them."""
+    world = a_world(8, silent={at: [names(8)[1], names(8)[6]]})
+    assert isinstance(world.run(), Done), world.state
+    np.testing.assert_array_equal(world.opened(), world.plain())
+    assert len(survivors_of(world.state)) == (6 if at == "MASK" else 8)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(1, 3))
+def test_any_order_of_messages_said_any_number_of_times_gives_the_same_sum(random: Random, repeats: int) -> None:
+    world = a_world(6, order=lambda said: random.sample(said, len(said)), repeats=repeats)
+    assert isinstance(world.run(), Done), world.state
+    np.testing.assert_array_equal(world.opened(), world.plain())
+    assert world.codes() == set()
 
 
 @settings(max_examples=25, deadline=None)

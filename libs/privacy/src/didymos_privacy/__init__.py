@@ -6,28 +6,25 @@ A site: `start` -> `step(state, order)` ... -> `mask(state, vector)` -> `step` .
 """
 
 from didymos_privacy.codec import coordinator_state, coordinator_state_bytes, site_state, site_state_bytes
-from didymos_privacy.coordinator_round import (
+from didymos_privacy.coordinator_round import From, TimeIsUp, invite, order_for
+from didymos_privacy.coordinator_round import step as collect
+from didymos_privacy.coordinator_states import (
     Aborted,
     Advertising,
     Done,
-    From,
-    TimeIsUp,
     expected_digest,
     expected_of,
-    invite,
     list_digest,
-    order_for,
     stage,
     subjects_of,
     survivors_of,
 )
-from didymos_privacy.coordinator_round import Agreeing as CoordinatorAgreeing
-from didymos_privacy.coordinator_round import Confirming as CoordinatorConfirming
-from didymos_privacy.coordinator_round import Masking as CoordinatorMasking
-from didymos_privacy.coordinator_round import Sharing as CoordinatorSharing
-from didymos_privacy.coordinator_round import State as CoordinatorState
-from didymos_privacy.coordinator_round import Unmasking as CoordinatorUnmasking
-from didymos_privacy.coordinator_round import step as collect
+from didymos_privacy.coordinator_states import Agreeing as CoordinatorAgreeing
+from didymos_privacy.coordinator_states import Confirming as CoordinatorConfirming
+from didymos_privacy.coordinator_states import Masking as CoordinatorMasking
+from didymos_privacy.coordinator_states import Sharing as CoordinatorSharing
+from didymos_privacy.coordinator_states import State as CoordinatorState
+from didymos_privacy.coordinator_states import Unmasking as CoordinatorUnmasking
 from didymos_privacy.errors import PrivacyError
 from didymos_privacy.kdf import derived
 from didymos_privacy.masks import add_mask, mask_key

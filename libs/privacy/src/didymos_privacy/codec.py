@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
-from didymos_privacy import coordinator_round, messages, opening, plan, site_round, site_setup
+from didymos_privacy import coordinator_states as coordinator
+from didymos_privacy import messages, opening, plan, site_round, site_setup
 from didymos_privacy.errors import PrivacyError
 
 _SHARED: Final = (messages, opening, plan, site_setup)
@@ -18,7 +19,7 @@ def _classes(*modules: Any) -> Mapping[str, type]:  # noqa: ANN401 - modules
 
 
 _SITE: Final = _classes(*_SHARED, site_round)
-_COORDINATOR: Final = _classes(*_SHARED, coordinator_round)
+_COORDINATOR: Final = _classes(*_SHARED, coordinator)
 
 
 def site_state_bytes(state: site_round.State) -> bytes:
@@ -32,13 +33,13 @@ def site_state(raw: bytes) -> site_round.State:
     return state
 
 
-def coordinator_state_bytes(state: coordinator_round.State) -> bytes:
+def coordinator_state_bytes(state: coordinator.State) -> bytes:
     return json.dumps(_plain(state), separators=(",", ":")).encode()
 
 
-def coordinator_state(raw: bytes) -> coordinator_round.State:
+def coordinator_state(raw: bytes) -> coordinator.State:
     """Raises PrivacyError `privacy.state_malformed`."""
-    state: coordinator_round.State = _read(raw, _COORDINATOR)
+    state: coordinator.State = _read(raw, _COORDINATOR)
     return state
 
 

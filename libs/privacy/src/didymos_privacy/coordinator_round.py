@@ -6,9 +6,25 @@ state says what each site is to be told (`order_for`), so a site that comes back
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Final
 
 from didymos_privacy.agreement import CIPHERTEXT_BYTES, TAG_BYTES
+from didymos_privacy.coordinator_states import (
+    Aborted,
+    Advertising,
+    Agreeing,
+    Confirming,
+    Done,
+    Masking,
+    Open,
+    Sharing,
+    State,
+    Unmasking,
+    expected_digest,
+    places,
+    stage,
+    waiting,
+)
 from didymos_privacy.errors import PrivacyError
 from didymos_privacy.kdf import KEY_BYTES
 from didymos_privacy.messages import (
@@ -31,104 +47,12 @@ from didymos_privacy.messages import (
     SurvivorList,
     Unmask,
 )
-from didymos_privacy.opening import Opened, open_secrets
+from didymos_privacy.opening import open_secrets
 from didymos_privacy.plan import Attempt, Cohort, check_advert, index_of
 from didymos_privacy.shamir import is_share
 from didymos_privacy.site_setup import SEED_CHECK_BYTES
 
-BOX_BYTES = 4 + 72 + TAG_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class Advertising:
-    """Waits for the adverts of the sites that were asked."""
-
-    attempt: Attempt
-    invited: tuple[str, ...]
-    adverts: tuple[Advert, ...] = ()
-    gone: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Agreeing:
-    """The list is fixed; waits for ciphertexts. From here on sites are places; `gone` will not answer any more."""
-
-    attempt: Attempt
-    cohort: Cohort
-    said: tuple[tuple[int, Agree], ...] = ()
-    gone: Places = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Sharing:
-    """Waits for the boxes of those that agreed."""
-
-    attempt: Attempt
-    cohort: Cohort
-    agreed: tuple[tuple[int, Agree], ...]
-    said: tuple[tuple[int, Boxes], ...] = ()
-    gone: Places = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Masking:
-    """The expected set is fixed; waits for vectors that are complete."""
-
-    attempt: Attempt
-    cohort: Cohort
-    shared: tuple[tuple[int, Boxes], ...]
-    said: tuple[tuple[int, Masked], ...] = ()
-    gone: Places = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Confirming:
-    """The survivor list is fixed and told once; waits for signatures on it."""
-
-    attempt: Attempt
-    cohort: Cohort
-    shared: tuple[tuple[int, Boxes], ...]
-    masked: tuple[tuple[int, Masked], ...]
-    said: tuple[tuple[int, Confirm], ...] = ()
-    gone: Places = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Unmasking:
-    """The point of no return: shares are asked for. Whatever follows, the round is charged."""
-
-    attempt: Attempt
-    cohort: Cohort
-    shared: tuple[tuple[int, Boxes], ...]
-    masked: tuple[tuple[int, Masked], ...]
-    confirmed: tuple[tuple[int, Confirm], ...]
-    said: tuple[tuple[int, Answers], ...] = ()
-    gone: Places = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Everything is opened that this attempt opens: `opened` turns the sum of masked vectors into the sum."""
-
-    attempt: Attempt
-    cohort: Cohort
-    expected: Places
-    masked: tuple[tuple[int, Masked], ...]
-    opened: Opened
-
-
-@dataclass(frozen=True, slots=True)
-class Aborted:
-    """The attempt ended without a sum. `charged`: shares may have been told, so budgets are spent."""
-
-    attempt: Attempt
-    code: str
-    detail: str
-    charged: bool
-
-
-State: TypeAlias = Advertising | Agreeing | Sharing | Masking | Confirming | Unmasking | Done | Aborted
-Open: TypeAlias = Agreeing | Sharing | Masking | Confirming | Unmasking
+BOX_BYTES: Final = 4 + 72 + TAG_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +74,6 @@ class TimeIsUp:
 def invite(attempt: Attempt, sites: Collection[str]) -> Advertising:
     """ADVERTISE begins: these sites train and then send their keys."""
     return Advertising(attempt, tuple(sorted(set(sites))))
-
-
-def stage(state: State) -> str:
-    """ADVERTISE, AGREE, SHARE, MASK, CONFIRM, UNMASK or CLOSE: what is waited for."""
-    return {
-        Advertising: "ADVERTISE", Agreeing: "AGREE", Sharing: "SHARE", Masking: "MASK", Confirming: "CONFIRM",
-        Unmasking: "UNMASK", Done: "CLOSE", Aborted: "CLOSE",
-    }[type(state)]  # fmt: skip
 
 
 def step(state: State, event: From | TimeIsUp) -> State:
@@ -198,22 +114,6 @@ def step(state: State, event: From | TimeIsUp) -> State:
     return reached if waiting(reached) else _closed(reached)
 
 
-def waiting(state: Open) -> set[int]:
-    """Places that this stage still waits for."""
-    match state:
-        case Agreeing():
-            asked = set(range(state.cohort.size))
-        case Sharing():
-            asked = set(_places(state.agreed))
-        case Masking():
-            asked = set(_places(state.shared))
-        case Confirming():
-            asked = set(_places(state.masked))
-        case Unmasking():
-            asked = set(_places(state.confirmed))
-    return asked - set(_places(state.said)) - set(state.gone)
-
-
 def order_for(state: State, site: str) -> Order | None:
     """What this site is to be told now; None when nothing. The same answer however often it is asked."""
     if isinstance(state, Advertising):
@@ -227,54 +127,18 @@ def order_for(state: State, site: str) -> Order | None:
     match state:
         case Agreeing():
             return SetupList(state.cohort.adverts)
-        case Sharing() if place in _places(state.agreed):
+        case Sharing() if place in places(state.agreed):
             return SetupCiphertexts(_for(state.cohort, place, {at: a.ciphertexts for at, a in state.agreed}))
-        case Masking() if place in _places(state.shared):
+        case Masking() if place in places(state.shared):
             boxes = _for(state.cohort, place, {at: boxes.boxes for at, boxes in state.shared})
-            return SetupBoxes(boxes, _places(state.shared))
-        case Confirming() if place in _places(state.masked):
-            return SurvivorList(_places(state.masked))
-        case Unmasking() if place in _places(state.confirmed):
+            return SetupBoxes(boxes, places(state.shared))
+        case Confirming() if place in places(state.masked):
+            return SurvivorList(places(state.masked))
+        case Unmasking() if place in places(state.confirmed):
             return Unmask(tuple(Confirmed(at, confirm) for at, confirm in state.confirmed))
         case Done():
             return Close("committed", "")
     return None
-
-
-def list_digest(state: State) -> bytes:
-    """Of the fixed list; empty before there is one."""
-    return b"" if isinstance(state, Advertising | Aborted) else state.cohort.digest
-
-
-def expected_of(state: State) -> Places:
-    """Who may mask; empty before that is fixed."""
-    if isinstance(state, Masking | Confirming | Unmasking):
-        return _places(state.shared)
-    return state.expected if isinstance(state, Done) else ()
-
-
-def expected_digest(state: State) -> bytes:
-    """What `OrderBody.expected` carries; empty before the expected set is fixed."""
-    expected = expected_of(state)
-    return state.cohort.expected_digest(expected) if expected and not isinstance(state, Advertising | Aborted) else b""
-
-
-def subjects_of(state: State) -> int:
-    """Of all expected sites: what the grid was made for. 0 before the expected set is fixed."""
-    if isinstance(state, Advertising | Aborted):
-        return 0
-    return sum(state.cohort.subjects(expected_of(state)))
-
-
-def survivors_of(state: State) -> tuple[tuple[str, bytes], ...]:
-    """(site, digest of its masked vector) of each survivor, by place; empty before the survivor list is fixed."""
-    if not isinstance(state, Confirming | Unmasking | Done):
-        return ()
-    return tuple((state.cohort.adverts[place].site, masked.vector) for place, masked in state.masked)
-
-
-def _places(said: Collection[tuple[int, object]]) -> Places:
-    return tuple(place for place, _ in said)
 
 
 def _for(cohort: Cohort, place: int, lists: Mapping[int, Items]) -> Items:
@@ -333,7 +197,7 @@ def _check(state: Open, place: int, message: SiteMessage) -> None:
         case Agreeing(), Agree(ciphertexts):
             good = len(ciphertexts) == k and all(len(each) == CIPHERTEXT_BYTES for each in ciphertexts)
         case Sharing(), Boxes(boxes, escrow, commit_b, commit_r):
-            alive = _alive(state.cohort, place, _places(state.agreed))
+            alive = _alive(state.cohort, place, places(state.agreed))
             good = [len(box) for box in boxes] == [BOX_BYTES if there else 0 for there in alive]
             sizes = (len(escrow), len(commit_b), len(commit_r))
             good = good and sizes == (KEY_BYTES * k + TAG_BYTES, KEY_BYTES, KEY_BYTES)
@@ -341,7 +205,7 @@ def _check(state: Open, place: int, message: SiteMessage) -> None:
             good = len(vector) == KEY_BYTES
         case Confirming(), Confirm(transcript, survivors):
             same = transcript == state.attempt.transcript(expected_digest(state))
-            if not same or survivors != _places(state.masked):
+            if not same or survivors != places(state.masked):
                 raise PrivacyError("privacy.second_list_refused", "confirms another list, or another round")
             good = True
         case Unmasking(), Answers():
@@ -359,8 +223,8 @@ def _alive(cohort: Cohort, place: int, places: Places) -> list[bool]:
 
 def _fits(state: Unmasking, place: int, answers: Answers) -> bool:
     """Whether each neighbour has the one share that the survivor list asks for."""
-    survived = _alive(state.cohort, place, _places(state.masked))
-    expected = _alive(state.cohort, place, _places(state.shared))
+    survived = _alive(state.cohort, place, places(state.masked))
+    expected = _alive(state.cohort, place, places(state.shared))
     lists = (answers.b_shares, answers.r_shares, answers.seed_checks)
     if any(len(each) != len(survived) for each in lists):
         return False
@@ -386,20 +250,20 @@ def _next(state: Advertising | Open) -> State:
             _enough(state.attempt, cohort, tuple(range(cohort.size)), surviving=False)
             return Agreeing(state.attempt, cohort)
         case Agreeing():
-            _enough(state.attempt, state.cohort, _places(state.said), surviving=False)
+            _enough(state.attempt, state.cohort, places(state.said), surviving=False)
             return Sharing(state.attempt, state.cohort, state.said)
         case Sharing():
-            _enough(state.attempt, state.cohort, _places(state.said), surviving=False)
+            _enough(state.attempt, state.cohort, places(state.said), surviving=False)
             return Masking(state.attempt, state.cohort, state.said)
         case Masking():
-            _enough(state.attempt, state.cohort, _places(state.said), surviving=True)
+            _enough(state.attempt, state.cohort, places(state.said), surviving=True)
             return Confirming(state.attempt, state.cohort, state.shared, state.said)
         case Confirming():
             if len(state.said) - 1 < state.cohort.threshold:
                 raise PrivacyError("privacy.threshold_missed", f"{len(state.said)} confirmations")
             return Unmasking(state.attempt, state.cohort, state.shared, state.masked, state.said)
         case Unmasking():
-            expected, survivors = _places(state.shared), _places(state.masked)
+            expected, survivors = places(state.shared), places(state.masked)
             transcript = state.attempt.transcript(expected_digest(state))
             opened = open_secrets(state.cohort, dict(state.shared), survivors, dict(state.said), transcript)
             return Done(state.attempt, state.cohort, expected, state.masked, opened)

@@ -121,6 +121,8 @@ class World:
     silent: Mapping[str, Collection[str]] = field(default_factory=dict)
     tamper: Callable[[str, Order], Order] = lambda _, order: order
     heard: list[tuple[str, Any]] = field(default_factory=list)
+    order: Callable[[list[str]], list[str]] = lambda names: names  # who speaks when, within a stage
+    repeats: int = 1  # how often each says it
 
     def quiet(self, name: str) -> bool:
         stages = ("ADVERTISE", "AGREE", "SHARE", "MASK", "CONFIRM", "UNMASK", "CLOSE")
@@ -135,20 +137,21 @@ class World:
 
     def run(self) -> CoordinatorState:
         """All stages; who is silent makes the deadline pass."""
-        for name, site in self.sites.items():
-            advert = site.advert()
-            if not self.quiet(name):
-                self.hear(name, advert)
+        adverts = {name: site.advert() for name, site in self.sites.items()}
+        for name in self.order([name for name in self.sites if not self.quiet(name)]):
+            for _ in range(self.repeats):
+                self.hear(name, adverts[name])
         if stage(self.state) == "ADVERTISE":
             self.state = collect(self.state, TimeIsUp("ADVERTISE"))
         while stage(self.state) != "CLOSE":
             at = stage(self.state)
             orders = {name: order_for(self.state, name) for name in self.sites}
-            for name, order in orders.items():
+            for name in self.order(list(orders)):
+                order = orders[name]
                 if order is None or self.quiet(name) or stage(self.state) != at:
                     continue
                 reply = self.sites[name].told(self.tamper(name, order))
-                if reply is not None:
+                for _ in range(self.repeats if reply is not None else 0):
                     self.hear(name, reply)
             if stage(self.state) == at:
                 self.state = collect(self.state, TimeIsUp(at))
