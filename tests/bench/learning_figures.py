@@ -1,4 +1,4 @@
-"""`python -m tests.bench.learning_figures [--sites N]`: the table of docs/learning.md, on the glucose data of the tree.
+"""`python -m tests.bench.learning_figures [--sites N] [--seed N]`: the table of docs/learning.md, on data/glucose.
 
 Global, own-only and personal models of 19 people under the recipe of the demo, errors on the last fifth of each
 person's time. One process trains what 6 to 8 site processes train in the demo: the same functions, the same bits.
@@ -8,13 +8,26 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
-from didymos_learning import ClientData, Interval, bootstrap, client_data, demo_spec, read_glucose
+from didymos_learning import (
+    ClientData,
+    Interval,
+    Windows,
+    bootstrap,
+    client_data,
+    demo_spec,
+    derive,
+    errors,
+    read_glucose,
+    rmse,
+)
 from didymos_learning.engine import Engine
-from didymos_learning.inline import federate
+from didymos_learning.inline import federate, initial_params
 from didymos_learning.personal import own_only, personalise
 from didymos_learning.report import PersonReport, evaluate
 
@@ -39,6 +52,22 @@ def reports(seed: bytes, sites: int) -> tuple[list[PersonReport], dict[str, floa
     taken = {"rounds": rounds - begun, "personal": chosen - rounds, "own": time.process_time() - chosen}
     found = [evaluate(engine, *case) for case in zip(people, [params] * len(people), own, personal, strict=True)]
     return found, taken
+
+
+def central(seed: bytes) -> Interval:
+    """The same model trained on all windows in one place, as many epochs, at the same rates: what nobody may."""
+    spec = demo_spec(seed)
+    people = [client_data(name, series, spec.model.task) for name, series in read_glucose(DATA).items()]
+    names = [field.name for field in fields(Windows)]
+    pooled = Windows(*(np.concatenate([getattr(one.fit, name) for one in people]) for name in names))
+    engine = Engine(spec.model)
+    engine.load(initial_params(spec))
+    for epoch in range(1, spec.rounds + 1):
+        for _ in engine.train(pooled, spec.local, spec.local.rate(epoch, spec.rounds), derive(seed, "central", epoch)):
+            pass
+    params = engine.params()
+    found = [rmse(errors(engine.predict(params, one.test), one.test, one.scale)) for one in people]
+    return bootstrap(found, SEED)
 
 
 def differences(found: Sequence[PersonReport]) -> dict[str, Interval]:
@@ -66,6 +95,7 @@ def main(sites: int, seed: bytes) -> None:
         )
     for name, interval in differences(found).items():
         print(f"{name:22} {interval}")
+    print(f"{'central, for comparison':22} {central(seed)}")
     accepted = [one for one in found if one.verdict == "accepted"]
     harmed = [one for one in accepted if one.personal_rmse > HARM * one.global_rmse]
     covered = [one.covered for one in found if one.covered is not None]
@@ -80,4 +110,5 @@ def main(sites: int, seed: bytes) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[2]) if sys.argv[1:2] == ["--sites"] else 8, SEED)
+    asked = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
+    main(int(asked.get("--sites", "8")), bytes([int(asked.get("--seed", "0"))]) * 32)
