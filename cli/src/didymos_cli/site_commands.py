@@ -59,4 +59,4 @@ def run(folder: SitePath, house: HousePath = CARD) -> None:
     """Dial the house and train what owners allow, until a signal."""
     from didymos_cli.site_steps import run_site
 
-    raise typer.Exit(run_site(folder, house))
+    run_site(folder, house)

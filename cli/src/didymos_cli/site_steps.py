@@ -1,8 +1,11 @@
 """What the commands of `didymos site` do to a folder of a site."""
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 from didymos_contracts.errors.platform import PLATFORM_INVALID_SETTING
 from didymos_did import Action, jcs, parse_grant, sign_site_enrolment
@@ -55,14 +58,9 @@ def _actions(credential: object) -> tuple[Action, ...]:
     return parse_grant(jcs(credential)).terms.actions
 
 
-def run_site(folder: Path, house: Path) -> int:
-    """The exit code of the site."""
-    from didymos_site.bootstrap import enrol, run
-    from didymos_site.entrypoints.cli import main
-
+def run_site(folder: Path, house: Path) -> NoReturn:
+    """This process becomes the site: signals reach it, and its exit code is ours."""
     card = read_card(house)
-    arguments = [
-        "run", "--folder", str(folder), "--coordinator", card.grpc, "--origin", card.origin, "--coordinator-did",
-        card.services["training-orchestration"], "--organisation", card.org,
-    ]  # fmt: skip
-    return main(arguments, run, enrol)
+    where = ["--coordinator", card.grpc, "--origin", card.origin, "--organisation", card.org]
+    trusted = ["--coordinator-did", card.services["training-orchestration"]]
+    os.execv(sys.executable, [sys.executable, "-m", "didymos_site", "run", "--folder", str(folder), *where, *trusted])  # noqa: S606 - our own program

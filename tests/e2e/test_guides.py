@@ -1,0 +1,102 @@
+"""Every command of every guide runs, in the order of the guide, in an empty folder."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from didymos_testing.house import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDES = ROOT / "docs" / "guides"
+SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SECONDS = 380
+LOCAL = ("first-twin", "own-data", "run-a-site", "verify")
+TREE = ("services/template-service", "tools", "telemetry", "Makefile", "pyproject.toml", ".importlinter",
+        "cli/src/didymos_cli/up.py", "libs/contracts/src/didymos_contracts", "docs/reference")  # fmt: skip
+
+
+def commands(guide: str) -> str:
+    """The shell blocks of a guide as one script; what is left running ends with it."""
+    blocks = SHELL.findall((GUIDES / f"{guide}.md").read_text())
+    assert blocks, guide
+    return "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + "\n".join(blocks)
+
+
+def play(script: str, folder: Path, environ: Mapping[str, str] | None = None) -> str:
+    path = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
+    told = subprocess.run(
+        ["bash", "-c", script], cwd=folder, env={**os.environ, "PATH": path, **(environ or {})}, capture_output=True, text=True,
+        timeout=SECONDS, check=False,
+    )  # fmt: skip
+    logs = "".join(f"\n== {log.name}\n{log.read_text()[-2000:]}" for log in folder.glob("*.log"))
+    assert told.returncode == 0, f"{told.stdout[-3000:]}\n{told.stderr[-3000:]}{logs}"
+    return told.stdout
+
+
+def on_free_ports(script: str) -> str:
+    ports = f"--port {free_port()} --grpc-port {free_port()} --admin-port {free_port()}"
+    return script.replace("didymos up >", f"didymos up {ports} >")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("guide", LOCAL)
+def test_every_command_of_a_guide_runs(guide: str, tmp_path: Path) -> None:
+    play(on_free_ports(commands(guide)), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_guides_show_what_they_say(tmp_path: Path) -> None:
+    said = play(on_free_ports(commands("own-data")), tmp_path)
+    assert '"accepted": 2' in said
+    assert '"refused": 1' in said
+    assert "104.4" in said  # 5.8 mmol/L
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(400)
+def test_the_guide_with_servers_runs(tmp_path: Path) -> None:
+    """The servers run already: the tests were started with them."""
+    script = (
+        commands("with-servers")
+        .replace("make servers\n", "")
+        .replace("tools/servers.py", str(ROOT / "tools/servers.py"))
+    )
+    script = re.sub(r"^eval .*$", "", script, flags=re.MULTILINE)
+    rest, rpc, admin = (str(free_port()) for _ in range(3))
+    where = {"DIDYMOS_REST_PORT": rest, "DIDYMOS_GRPC_PORT": rpc, "DIDYMOS_ADMIN_PORT": admin}
+    play(script, tmp_path, {"DIDYMOS_ORIGIN": f"http://127.0.0.1:{rest}", **where})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_guide_to_a_new_service_runs(tmp_path: Path) -> None:
+    """In a copy of the tree with an environment of its own, so that nothing is left in this one."""
+    for name in TREE:
+        source, target = ROOT / name, tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy(source, target)
+    environment(tmp_path / ".venv")
+    (tmp_path / "build").mkdir()
+    script = commands("add-a-service").replace("make new-service", "make -o build/.setup new-service")
+    said = play(script, tmp_path)
+    assert "6 passed" in said
+
+
+def environment(folder: Path) -> None:
+    """A virtual environment that sees all packages of this one, editable ones too."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    (packages,) = folder.glob("lib/python3*/site-packages")
+    (ours,) = (ROOT / ".venv").glob("lib/python3*/site-packages")
+    (packages / "ours.pth").write_text(f"import site; site.addsitedir({str(ours)!r})\n")
+    for tool in ("uv", "ruff"):
+        (folder / "bin" / tool).symlink_to(ROOT / ".venv" / "bin" / tool)
