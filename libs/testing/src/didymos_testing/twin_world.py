@@ -93,7 +93,9 @@ class TwinWorld:
         return str(made.json()["token"])
 
     def rest(self, signer: Ed25519Signer, purpose: Purpose | str = "") -> httpx.AsyncClient:
-        return self.world.rest(signer, "twin-state", purpose)
+        client = self.world.rest(signer, "twin-state", purpose)
+        client.timeout = httpx.Timeout(40)
+        return client
 
     def batch(self, values: Sequence[float], times_us: Sequence[int], op: Op = Op.READING) -> Envelope:
         column = np.array([] if op is Op.RETRACTION else values, np.float64)
@@ -134,7 +136,11 @@ class TwinWorld:
 
 @asynccontextmanager
 async def twin_world(folder: Path, *others: Service, **settings: Any) -> AsyncIterator[TwinWorld]:  # noqa: ANN401 - of twin-state
-    """Twin-state on an embedded house in `folder`. Again on the same folder: that is a restart."""
+    """Twin-state on an embedded house in `folder`. Again on the same folder: that is a restart.
+
+    It waits longer than in production: tests share their machine.
+    """
+    settings = {"wait_seconds": 30, **settings}
     async with (
         a_house(folder) as house,
         bootstrap(TwinStateSettings(**settings), house) as service,

@@ -97,7 +97,7 @@ async def bootstrap(settings: TwinStateSettings, house: House) -> AsyncIterator[
     """The service in its role, ready to run."""
     role, name = settings.role, settings.member or uuid4().hex[:12]
     async with AsyncExitStack() as stack:
-        made = await _made(stack, house)
+        made = await _made(stack, house, settings.wait_seconds)
         routers: list[APIRouter] = []
         servicers: list[Servicer] = []
         loops: list[Loop] = []
@@ -123,7 +123,7 @@ async def bootstrap(settings: TwinStateSettings, house: House) -> AsyncIterator[
         yield Service(NAME, tuple(routers), tuple(servicers), tuple(loops), (made.database.check,))
 
 
-async def _made(stack: AsyncExitStack, house: House) -> _Made:
+async def _made(stack: AsyncExitStack, house: House, seconds: float) -> _Made:
     database = await stack.enter_async_context(house.database(NAME))
     vault = await stack.enter_async_context(house.rpc("identity", NAME))
     writer = await stack.enter_async_context(house.event_log.writer(NAME))
@@ -136,7 +136,8 @@ async def _made(stack: AsyncExitStack, house: House) -> _Made:
         return await open_stored(stored, seals)
 
     return _Made(
-        house, database, hot, history, seals, Twins(hot, history, seals), Past(history, opened),
+        house, database, hot, history, seals, Twins(hot, history, seals, seconds),
+        Past(history, opened, seconds),
         Permits(_HouseConsents(house), uses, house.clock), uses, writer, f"didymos://{house.org}/{NAME}",
     )  # fmt: skip
 

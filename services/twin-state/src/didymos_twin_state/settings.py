@@ -3,6 +3,7 @@
 from typing import Literal
 
 from didymos_kit.settings import Settings
+from pydantic import Field
 
 
 class TwinStateSettings(Settings, section="twin-state"):
@@ -12,4 +13,5 @@ class TwinStateSettings(Settings, section="twin-state"):
     """
 
     role: Literal["all", "api", "worker", "live", "forecaster"] = "all"
+    wait_seconds: float = Field(5.0, gt=0, le=60)  # how long a read waits for what its consistency token names
     member: str = ""  # a stable name of this process; empty: one is made

@@ -98,7 +98,7 @@ async def test_steps_are_aggregated(tmp_path: Path, fn: str, expected: list[floa
 
 
 async def test_bad_queries_say_what_and_where(tmp_path: Path) -> None:
-    async with twin_world(tmp_path) as world, world.rest(world.owner) as client:
+    async with twin_world(tmp_path, wait_seconds=3) as world, world.rest(world.owner) as client:
         token = await sent(world, [100.0])
         good = {"property": GLUCOSE, "from": str(DAY), "to": str(DAY + HOUR_US), "step": "PT1H", "fn": "avg"}
         changes = [{"fn": "mode"}, {"step": "0"}, {"from": "yesterday"}, {"from": "2024-01-01T00:00:00"},

@@ -11,7 +11,7 @@ from didymos_did import Action, TwinId
 
 from didymos_twin_state.application.permits import Permits, Reader, feature
 from didymos_twin_state.application.ports import StoredParcel, TwinHistory
-from didymos_twin_state.application.read_twin import WAIT_SECONDS, Places
+from didymos_twin_state.application.read_twin import Places
 from didymos_twin_state.domain.aggregate import MOST_STEPS, Buckets, aggregate
 from didymos_twin_state.domain.columns import Readings, merged_readings
 from didymos_twin_state.domain.reading import OpenParcel
@@ -28,12 +28,13 @@ class Past:
 
     history: TwinHistory
     opened: Open
+    seconds: float
 
-    async def wait(self, places: Places, seconds: float = WAIT_SECONDS) -> None:
+    async def wait(self, places: Places) -> None:
         """Until all places are durable. Raises READ_TOKEN_TIMEOUT."""
         for part, marks in places.by_part.items():
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(self.seconds):
                     while not (await self.history.marks(part)).reached(marks):  # noqa: ASYNC110 - another process writes
                         await asyncio.sleep(LOOK_SECONDS)
             except TimeoutError:

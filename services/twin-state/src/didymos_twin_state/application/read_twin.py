@@ -14,7 +14,6 @@ from didymos_twin_state.application.ports import HotTwins, Marks, Seals, TwinHis
 from didymos_twin_state.domain.twin import Cell, Model, Relation, TwinState, Wish, unpack
 
 PARTITIONS: Final = 64
-WAIT_SECONDS: Final = 2.0
 BLOB_PATH: Final = "*"
 
 
@@ -27,16 +26,20 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Twins:
-    """Where states are read: the hot store, and the snapshot of a twin that did not change lately."""
+    """Where states are read: the hot store, and the snapshot of a twin that did not change lately.
+
+    `seconds`: how long a read waits for what its token names, or for a partition that is being recovered.
+    """
 
     hot: HotTwins
     history: TwinHistory
     seals: Seals
+    seconds: float
 
-    async def wait(self, places: Places, seconds: float = WAIT_SECONDS) -> None:
+    async def wait(self, places: Places) -> None:
         """Until all places are applied. Raises READ_TOKEN_TIMEOUT."""
         for part, marks in places.by_part.items():
-            if not await self.hot.wait(part, marks, seconds):
+            if not await self.hot.wait(part, marks, self.seconds):
                 raise READ_TOKEN_TIMEOUT.problem(partition=part)
 
     async def state(self, twin: str) -> TwinState:
@@ -44,7 +47,7 @@ class Twins:
         part = part_of(twin)
         marks, blob = await self.hot.look(part, twin)
         if marks is None:
-            if not await self.hot.wait(part, Marks(), WAIT_SECONDS):
+            if not await self.hot.wait(part, Marks(), self.seconds):
                 raise READ_TOKEN_TIMEOUT.problem(partition=part, detail="the partition is being recovered")
             _, blob = await self.hot.look(part, twin)
         if blob is None:

@@ -23,7 +23,6 @@ from didymos_twin_state.application.read_twin import Twins, part_of
 from didymos_twin_state.domain.command import Command, Create, Outcome, PatchDesired
 from didymos_twin_state.domain.twin import Scalar, TwinState
 
-APPLIED_SECONDS: Final = 2.0
 _ROWS: Final[Mapping[Outcome, Row]] = {
     Outcome.REVISION_CONFLICT: TWIN_REVISION_CONFLICT,
     Outcome.EXISTS: TWIN_EXISTS,
@@ -60,7 +59,7 @@ class Pen:
         part = part_of(command.twin)
         offset = await self.writes.append(command)
         token = f"w{part}:{offset}"
-        if not await self.hot.wait(part, Marks(0, offset + 1), APPLIED_SECONDS):
+        if not await self.hot.wait(part, Marks(0, offset + 1), self.twins.seconds):
             return Written(token, None)
         said = await self.hot.result(part, command.id)
         row = None if said is None else _ROWS.get(Outcome[said.decode()])

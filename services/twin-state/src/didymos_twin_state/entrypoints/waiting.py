@@ -18,21 +18,21 @@ TokenHeader: TypeAlias = Annotated[str | None, Header(alias="Consistency-Token",
 class Arrivals:
     """`tails`: waits for the parts of identity and consent. All raise READ_TOKEN_TIMEOUT or PLATFORM_DEADLINE."""
 
-    tails: Callable[[str | None], Awaitable[None]]
+    tails: Callable[[str | None, float], Awaitable[None]]
     twins: Twins
     past: Past
     clock: Clock
 
     async def facts(self, token: str | None) -> None:
         """What owners and grants are known."""
-        await self.tails(token)
+        await self.tails(token, self.twins.seconds)
 
     async def applied(self, token: str | None) -> None:
         """The states that are named are visible."""
-        await self.tails(token)
+        await self.tails(token, self.twins.seconds)
         await self.twins.wait(places_of(token))
 
     async def durable(self, token: str | None) -> None:
         """The parcels and projections that are named are stored."""
-        await self.tails(token)
+        await self.tails(token, self.twins.seconds)
         await self.past.wait(places_of(token))
