@@ -157,3 +157,24 @@ async def test_a_stranger_sees_neither_the_negotiation_nor_an_offer_to_another(d
         await desk(lambda work: open_negotiation(wanted, STRANGER.did, work, desk.clock, desk.ids))
     with pytest.raises(Problem, match=r"platform\.not_found"):
         await desk(lambda work: read_negotiation(a_urn(), INSTITUTE.did, work))
+
+
+async def test_what_nobody_ended_in_14_days_can_only_be_ended(desk: Desk) -> None:
+    negotiation = await desk.request()
+    desk.clock.advance(14 * 24 * 3600 - 1)
+    negotiation = await proposed(desk, negotiation, 90_000, desk.org.did)
+    desk.clock.advance(1)
+    with pytest.raises(Problem, match=r"market\.expired"):
+        await moved(desk, negotiation, Message.ACCEPT, INSTITUTE.did)
+    assert state(await moved(desk, negotiation, Message.TERMINATE, INSTITUTE.did)) is State.TERMINATED
+
+
+async def test_an_offer_of_one_specification_makes_an_agreement_of_it(desk: Desk) -> None:
+    offer = desk.offer(spec="ab" * 32)
+    await desk.publish(offer)
+    wanted = OpenNegotiation(offer.id, a_urn())
+    negotiation, published = await desk(
+        lambda work: open_negotiation(wanted, INSTITUTE.did, work, desk.clock, desk.ids)
+    )
+    assert published.offer == offer
+    assert (await desk.sign(negotiation)).terms["didymos:spec"] == "ab" * 32  # type: ignore[index]

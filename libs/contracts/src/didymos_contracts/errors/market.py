@@ -15,6 +15,9 @@ MARKET_WRONG_SIDE = Row("market.wrong_side", 403, "PERMISSION_DENIED", "never", 
 MARKET_TOO_MANY_OFFERS = Row(
     "market.too_many_offers", 409, "FAILED_PRECONDITION", "never", "Each side may propose ten times"
 )
+MARKET_EXPIRED = Row(
+    "market.expired", 409, "FAILED_PRECONDITION", "never", "Open for 14 days without an end: begin another"
+)
 MARKET_TERMS_DIFFER = Row("market.terms_differ", 409, "ABORTED", "refresh", "Signed for other terms than those here")
 MARKET_SIGNATURE_INVALID = Row(
     "market.signature_invalid", 422, "INVALID_ARGUMENT", "never", "The party that must sign this did not"

@@ -81,7 +81,7 @@ def _negotiation_row(negotiation: Negotiation) -> Mapping[str, Any]:
         "agreement": negotiation.agreement, "offer": negotiation.offer, "provider": negotiation.provider,
         "buyer": negotiation.buyer, "asset": negotiation.price.asset, "minor": negotiation.price.minor,
         "state": standing.state.value, "requests": standing.requests, "offers": standing.offers,
-        "moved_at": negotiation.moved_at,
+        "opened_at": negotiation.opened_at, "moved_at": negotiation.moved_at,
         "terms": None if negotiation.terms is None else jcs(dict(negotiation.terms)),
     }  # fmt: skip
 
@@ -89,7 +89,8 @@ def _negotiation_row(negotiation: Negotiation) -> Mapping[str, Any]:
 def _negotiation(row: Row[Any]) -> Negotiation:
     return Negotiation(
         row.provider_pid, row.consumer_pid, row.agreement, row.offer, Did(row.provider), Did(row.buyer),
-        Price(row.asset, row.minor), Standing(State(row.state), row.requests, row.offers), row.moved_at,
+        Price(row.asset, row.minor), Standing(State(row.state), row.requests, row.offers),
+        row.opened_at or row.moved_at, row.moved_at,
         None if row.terms is None else parse_strict(row.terms),
     )  # fmt: skip
 

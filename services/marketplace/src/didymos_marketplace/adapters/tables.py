@@ -42,6 +42,7 @@ NEGOTIATION: Final = Table(
     Column("requests", Integer, nullable=False),
     Column("offers", Integer, nullable=False),
     Column("moved_at", Instant, nullable=False),
+    Column("opened_at", Instant),  # null in rows from before it was kept
     Column("terms", LargeBinary),  # canonical JSON with the proofs so far
     UniqueConstraint("buyer", "consumer_pid", name="negotiation_consumer_pid"),
 )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from didymos_contracts.errors import Problem
 from didymos_contracts.errors.market import (
+    MARKET_EXPIRED,
     MARKET_OUT_OF_ORDER,
     MARKET_SIGNATURE_INVALID,
     MARKET_TERMS_DIFFER,
@@ -64,7 +65,7 @@ async def open_negotiation(request: OpenNegotiation, caller: Did, work: Work, cl
     offer, now = published.offer, _whole_second(clock.now())
     started = Negotiation(
         f"urn:uuid:{ids.uuid7()}", request.consumer_pid, f"urn:uuid:{ids.uuid7()}", offer.id, offer.provider, caller,
-        _priced(offer.price, request.minor), _stepped(Standing(), Role.CONSUMER, Message.REQUEST), now,
+        _priced(offer.price, request.minor), _stepped(Standing(), Role.CONSUMER, Message.REQUEST), now, now,
     )  # fmt: skip
     await work.negotiations.add(started)
     work.announce.negotiation_moved(started)
@@ -167,6 +168,8 @@ async def finalise(provider_pid: str, caller: Did, work: Work, cover: Cover, clo
 
 async def _moved(negotiation: Negotiation, message: Message, caller: Did, work: Work, clock: Clock) -> Negotiation:
     """The negotiation one step on, stored and announced. A draft is dated by the last proposal, not by signatures."""
+    if message is not Message.TERMINATE and negotiation.expired(clock.now()):
+        raise MARKET_EXPIRED.problem(opened_at=negotiation.opened_at.isoformat())
     after = _stepped(negotiation.standing, _role(negotiation, caller), message)
     signs = message in (Message.AGREE, Message.VERIFY, Message.FINALIZE)
     at = negotiation.moved_at if signs else _whole_second(clock.now())

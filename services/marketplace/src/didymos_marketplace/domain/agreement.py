@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from didymos_did import Did, verify_document
@@ -13,6 +13,7 @@ from didymos_marketplace.domain.negotiation import Standing
 from didymos_marketplace.domain.offer import Offer, Price
 
 SCORER: Final = "attested-dot"
+OPEN_FOR: Final = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,13 @@ class Negotiation:
     buyer: Did
     price: Price
     standing: Standing
+    opened_at: datetime
     moved_at: datetime
     terms: Mapping[str, Any] | None = None
+
+    def expired(self, now: datetime) -> bool:
+        """Nobody is bound for ever by what was once proposed: then it can only be ended."""
+        return now >= self.opened_at + OPEN_FOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,7 @@ def draft(negotiation: Negotiation, offer: Offer) -> dict[str, Any]:
             "kind": "book", "settler": str(negotiation.provider), "scorer": SCORER, "rounds": offer.rounds,
             "fee_bps": offer.fee_basis_points,
         },
+        **({"didymos:spec": offer.spec} if offer.spec else {}),
     }  # fmt: skip
 
 

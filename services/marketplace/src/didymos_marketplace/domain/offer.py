@@ -19,6 +19,8 @@ _MEMBERS: Final = frozenset({
     "fee_basis_points", "proof",
 })  # fmt: skip
 _TERMS: Final = frozenset({"actions", "paths", "purposes", "constraints", "budget", "duties"})
+_OPTIONAL: Final = frozenset({"spec"})
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _URN: Final = re.compile(r"urn:[a-z0-9][a-z0-9-]{0,31}:[A-Za-z0-9:._-]{1,128}")
 _ASSET: Final = re.compile(r"[A-Z]{3,8}/[0-9]")
 
@@ -33,7 +35,10 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What `provider` offers `recipient`: a run of `rounds` rounds under `terms`."""
+    """What `provider` offers `recipient`: a run of `rounds` rounds under `terms`.
+
+    `spec`: the SHA-256 of the one specification that may be run, in hexadecimal; empty: any that the terms admit.
+    """
 
     id: str
     provider: Did
@@ -43,6 +48,7 @@ class Offer:
     price: Price
     rounds: int
     fee_basis_points: int
+    spec: str = ""
 
 
 def offer_document(offer: Offer) -> dict[str, Any]:
@@ -52,13 +58,13 @@ def offer_document(offer: Offer) -> dict[str, Any]:
         "target": offer.product, "format": FORMAT, "terms": terms_json(offer.terms),
         "validFrom": instant_text(offer.terms.valid_from), "validUntil": instant_text(offer.terms.valid_until),
         "price": {"asset": offer.price.asset, "minor": offer.price.minor}, "rounds": offer.rounds,
-        "fee_basis_points": offer.fee_basis_points,
+        "fee_basis_points": offer.fee_basis_points, **({"spec": offer.spec} if offer.spec else {}),
     }  # fmt: skip
 
 
 def parse_offer(said: Mapping[str, Any]) -> Offer:
     """The offer in a document; its proof is not looked at. Raises DidError `platform.*`, `grant.*`, `did.*`."""
-    _members(said, _MEMBERS, "")
+    _members(said, _MEMBERS | (_OPTIONAL & said.keys()), "")
     if said["@type"] != "Offer" or said["format"] != FORMAT:
         raise DidError("platform.malformed", f"an Offer of format {FORMAT} is expected", pointer="/format")
     return Offer(
@@ -70,6 +76,7 @@ def parse_offer(said: Mapping[str, Any]) -> Offer:
         _price(said["price"]),
         _count(said["rounds"], MAX_ROUNDS, "/rounds"),
         _count(said["fee_basis_points"], 10_000, "/fee_basis_points", least=0),
+        _digest(said["spec"], "/spec") if "spec" in said else "",
     )
 
 
@@ -139,6 +146,12 @@ def _price(said: object) -> Price:
 def _count(said: object, most: int, pointer: str, least: int = 1) -> int:
     if type(said) is not int or not least <= said <= most:
         raise DidError("platform.malformed", f"a whole number from {least} to {most} is expected", pointer=pointer)
+    return said
+
+
+def _digest(said: object, pointer: str) -> str:
+    if not isinstance(said, str) or not _DIGEST.fullmatch(said):
+        raise DidError("platform.malformed", "a SHA-256 in hexadecimal is expected", pointer=pointer)
     return said
 
 
