@@ -43,7 +43,7 @@ class Running:
 
     def __post_init__(self) -> None:
         folder = Folder(self.path)
-        self.consent = WatchedConsent(folder.subjects(), folder.grants, self.clock)
+        self.consent = WatchedConsent(folder.subjects(), folder.grants, self.clock, patience_seconds=0.01)
         for person in self.people:
             self.consent.told(told_grant(person.grant))
         self.consent.told(a_beat())

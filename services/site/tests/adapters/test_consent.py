@@ -1,5 +1,6 @@
 """Consent at a site: the credential of the owner and the word of identity, both, and fresh."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -54,3 +55,18 @@ def test_twins_are_offered_with_a_credential_of_their_owner_only() -> None:
     assert consent(FixedClock()).reload() == (PERSON.twin,)
     assert consent(FixedClock(), replace(SUBJECT, owner=STRANGER.did)).reload() == ()
     assert consent(FixedClock(), replace(SUBJECT, twin=TwinId(STRANGER.did))).reload() == ()
+
+
+async def test_a_stale_moment_is_waited_out_and_silence_is_not() -> None:
+    clock = FixedClock()
+    held = consent(clock)
+    waiting = asyncio.create_task(held.settle())
+    await asyncio.sleep(0)
+    held.told(a_beat(staleness_ms=6000))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    held.told(a_beat())
+    await waiting
+    impatient = WatchedConsent({}, list, clock, patience_seconds=0.01)
+    await impatient.settle()
+    assert impatient.facts(PERSON.twin, {}).freshness is Freshness.STALE

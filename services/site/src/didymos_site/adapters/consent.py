@@ -4,7 +4,9 @@ The service of identities can end a grant here, never make one: a grant counts o
 signed and put into the folder, under the digest that was published.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -22,8 +24,10 @@ class WatchedConsent:
     """Fills `Consent`. Silence makes everything stale, and stale means no."""
 
     def __init__(
-        self, subjects: Mapping[TwinId, Subject], credentials: Callable[[], Sequence[Grant]], clock: Clock
-    ) -> None:
+        self, subjects: Mapping[TwinId, Subject], credentials: Callable[[], Sequence[Grant]], clock: Clock,
+        patience_seconds: float = STALE_SECONDS,
+    ) -> None:  # fmt: skip
+        self._patience, self._beat = patience_seconds, asyncio.Event()
         self._subjects, self._read, self._clock = subjects, credentials, clock
         self._credentials: dict[GrantId, Grant] = {}
         self._standing: dict[GrantId, Grant] = {}
@@ -43,6 +47,7 @@ class WatchedConsent:
     def told(self, response: pb.WatchResponse) -> None:
         """One change, or a beat. Of two records of one grant the higher revision holds."""
         self._fresh_until = self._clock.monotonic() + STALE_SECONDS - response.staleness_ms / 1000
+        self._beat.set()
         if response.HasField("changed"):
             grant = grant_from_consent(response.changed.SerializeToString())
             known = self._standing.get(grant.id)
@@ -52,6 +57,13 @@ class WatchedConsent:
     @property
     def fresh(self) -> bool:
         return self._clock.monotonic() < self._fresh_until
+
+    async def settle(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience):
+                while not self.fresh:
+                    self._beat.clear()
+                    await self._beat.wait()
 
     def facts(self, twin: TwinId, booked: Mapping[GrantId, int]) -> Facts:
         subject = self._subjects.get(twin)

@@ -76,7 +76,7 @@ async def _masked(order: MaskOrder, opened: TrainOrder, ready: Ready, digest: Di
     spec, trained = await spec_of(header, ports), ports.store.trained(header)
     if trained is None or spec.local.clip is None:
         raise PRIVACY_VECTOR_MISMATCHED.problem(detail="nothing was trained, or updates have no bound")
-    admitted = admit_now(opened, spec, ports)
+    admitted = await admit_now(opened, spec, ports)
     gone = [twin for twin in trained.twins if twin not in admitted.grants]
     if gone or ready.subjects < admitted.minima.subjects:
         reasons = sorted({admitted.refused[twin].value for twin in gone if twin in admitted.refused})

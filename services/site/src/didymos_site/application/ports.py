@@ -113,6 +113,9 @@ class Learner(Protocol):
 class Consent(Protocol):
     """What owners allow, as far as it is known now."""
 
+    async def settle(self) -> None:
+        """Waits a while if all of it is stale: a busy machine is not a revocation."""
+
     def facts(self, twin: TwinId, booked: Mapping[GrantId, int]) -> Facts:
         """`booked`: rounds of each grant that this site has booked."""
 

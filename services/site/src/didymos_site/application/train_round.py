@@ -26,7 +26,7 @@ async def train_round(order: TrainOrder, digest: Digest, ports: Ports) -> bytes:
     spec = await spec_of(header, ports)
     if order.masking != spec.masking:
         raise TRAINING_SPEC_MALFORMED.problem(detail="the order masks otherwise than the specification says")
-    admitted = admit_now(order, spec, ports)
+    admitted = await admit_now(order, spec, ports)
     if not admitted.twins:
         raise nobody(admitted)
     trained = await _trained(order, spec, admitted, ports)
@@ -55,8 +55,9 @@ def nobody(admitted: Admitted) -> Problem:
     return PRIVACY_NOT_GRANTED.problem(detail=", ".join(reasons) or "no such twins here")
 
 
-def admit_now(order: TrainOrder, spec: RunSpec, ports: Ports) -> Admitted:
+async def admit_now(order: TrainOrder, spec: RunSpec, ports: Ports) -> Admitted:
     """Which of the order's twins may be used, as things stand."""
+    await ports.consent.settle()
     use = Use(
         order.grantee, order.purpose, order.header.agreement, order.cohort, order.masking == "pairwise", spec
     )  # fmt: skip

@@ -5,7 +5,6 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Final
 
 from didymos.identity.v1.identity_service_pb2 import WatchRequest
 from didymos.identity.v1.identity_service_pb2_grpc import GrantsStub
@@ -21,8 +20,6 @@ from didymos_site.adapters.protobuf import OrderRefused, Trust, parse_order
 from didymos_site.adapters.voice import SignedVoice
 from didymos_site.application.answer_order import answer_order
 from didymos_site.application.ports import Away, Ports
-
-FRESH_SECONDS: Final = 10.0
 
 
 class Changed(Exception):  # noqa: N818 - a reason to dial again
@@ -85,7 +82,7 @@ class Site:
                 self.consent.told(response)
 
     async def _attend(self) -> None:
-        await self._until_fresh()
+        await self.consent.settle()  # without a first beat every order would be refused as stale
         twins = self.consent.reload()
         outbox: asyncio.Queue[bytes] = asyncio.Queue()
         log.get().info("site.attends", site=self.voice.site, twins=len(twins))
@@ -113,13 +110,6 @@ class Site:
             if self.consent.reload() != twins:
                 raise Changed
             outbox.put_nowait(self.voice.heartbeat(self.ports.clock.now_us()))
-
-    async def _until_fresh(self) -> None:
-        """Wait for the first beat of consent, a while: without one every order would be refused as stale."""
-        for _ in range(int(FRESH_SECONDS / 0.1)):
-            if self.consent.fresh:
-                return
-            await asyncio.sleep(0.1)
 
     async def _answer(self, order: pb.Order) -> bytes | None:
         try:
