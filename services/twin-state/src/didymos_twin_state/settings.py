@@ -13,5 +13,5 @@ class TwinStateSettings(Settings, section="twin-state"):
     """
 
     role: Literal["all", "api", "worker", "live", "forecaster"] = "all"
-    wait_seconds: float = Field(5.0, gt=0, le=60)  # how long a read waits for what its consistency token names
+    wait_seconds: float = Field(default=5.0, gt=0, le=60)  # how long a read waits for what its consistency token names
     member: str = ""  # a stable name of this process; empty: one is made

@@ -11,7 +11,8 @@ from didymos_twin_state.application.ports import StoredParcel, TwinHistory
 
 
 class Prover(Protocol):
-    history: TwinHistory
+    @property
+    def history(self) -> TwinHistory: ...
 
     async def evidence(self, stored: StoredParcel, name: str, at_us: int) -> Sequence[Mapping[str, Any]]:
         """Header, signature, block and audit path of each reading of `name` at that time in a stored parcel."""
