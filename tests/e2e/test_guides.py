@@ -30,8 +30,8 @@ def commands(guide: str) -> str:
 def play(script: str, folder: Path, environ: Mapping[str, str] | None = None) -> str:
     path = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
     told = subprocess.run(
-        ["bash", "-c", script], cwd=folder, env={**os.environ, "PATH": path, **(environ or {})}, capture_output=True, text=True,
-        timeout=SECONDS, check=False,
+        ["bash", "-c", script], cwd=folder, env={**os.environ, "PATH": path, **(environ or {})},
+        capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
     logs = "".join(f"\n== {log.name}\n{log.read_text()[-2000:]}" for log in folder.glob("*.log"))
     assert told.returncode == 0, f"{told.stdout[-3000:]}\n{told.stderr[-3000:]}{logs}"
