@@ -49,7 +49,9 @@ async def accept_batch(envelope: Envelope, ports: Ports, clock: Clock) -> Taken:
     batch = verify_batch(envelope, _key(envelope), ports.operator)
     if isinstance(batch, Refusal):
         raise catalogue_row(batch.code).problem(detail=batch.detail)
-    return something(await keep_batch(Arrived(batch, received_at_us, Assurance.DEVICE, batch.digest), ports, clock))
+    return require_accepted(
+        await keep_batch(Arrived(batch, received_at_us, Assurance.DEVICE, batch.digest), ports, clock)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ async def keep_batch(arrived: Arrived, ports: Ports, clock: Clock) -> Taken:
     return Taken(arrived.digest, normalised.accepted, refusals, token)
 
 
-def something(taken: Taken) -> Taken:
+def require_accepted(taken: Taken) -> Taken:
     """`taken`, unless all of it is refused: raises the row of the first refusal, with all of them as `refused`."""
     if taken.accepted:
         return taken

@@ -24,7 +24,7 @@ from didymos_readings import (
     sign_batch,
 )
 
-from didymos_ingestion.application.accept_batch import Arrived, Taken, keep_batch, something
+from didymos_ingestion.application.accept_batch import Arrived, Taken, keep_batch, require_accepted
 from didymos_ingestion.application.ports import Ports
 from didymos_ingestion.domain.admission import Enrolment, place_of
 
@@ -55,7 +55,7 @@ async def accept_pack(pack: Pack, decode: Decoder, signer: Signer, ports: Ports,
         rows = [each for each in found if isinstance(each, Row)]
         unread = [each for each in found if isinstance(each, Refusal)]
         if not rows:
-            return something(Taken(digest, 0, unread or [_EMPTY], ""))
+            return require_accepted(Taken(digest, 0, unread or [_EMPTY], ""))
         blocks = blocks_of(rows)
         header = Header(
             device=pack.device, audience=ports.operator, stream=pack.stream, number=pack.number,
@@ -72,7 +72,7 @@ async def accept_pack(pack: Pack, decode: Decoder, signer: Signer, ports: Ports,
         for at in range(each.index, each.index + each.count)
     ]
     refused = sorted([*unread, *records], key=_index)[:LISTED]
-    return something(Taken(taken.digest, taken.accepted, refused, taken.token))
+    return require_accepted(Taken(taken.digest, taken.accepted, refused, taken.token))
 
 
 _EMPTY: Final = Refusal("batch.malformed", "the pack holds no reading")
