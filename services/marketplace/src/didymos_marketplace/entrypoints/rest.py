@@ -86,7 +86,7 @@ class Desk:
 
 
 def routes(desk: Desk) -> tuple[APIRouter, ...]:
-    return offers(desk), negotiations(desk), accounts(desk), agreements(desk)
+    return offers(desk), negotiations(desk), signatures(desk), accounts(desk), agreements(desk)
 
 
 def offers(desk: Desk) -> APIRouter:
@@ -130,9 +130,6 @@ def offers(desk: Desk) -> APIRouter:
 def negotiations(desk: Desk) -> APIRouter:
     router = APIRouter(prefix="/v1/negotiations", tags=["negotiations"])
 
-    async def moving(request: Request, caller: Did, use_case: Callable[[Work], Awaitable[Open]]) -> Response:
-        return await desk.write(request, caller, use_case, shapes.shown_negotiation)
-
     @router.post("", status_code=201, responses=MOVES)
     async def begin(body: shapes.RequestBody, caller: Caller, request: Request) -> Response:
         """A buyer asks for an offer: REQUESTED. The answer holds the agreement to sign."""
@@ -161,7 +158,20 @@ def negotiations(desk: Desk) -> APIRouter:
     @router.post("/{pid}/price", responses=MOVES)
     async def price(pid: str, body: shapes.PriceBody, caller: Caller, request: Request) -> Response:
         """Another price: OFFERED by the provider, REQUESTED by the buyer."""
-        return await moving(request, caller.did, lambda work: propose(pid, body.minor, caller.did, work, desk.clock))
+        return await desk.write(
+            request, caller.did, lambda work: propose(pid, body.minor, caller.did, work, desk.clock),
+            shapes.shown_negotiation,
+        )  # fmt: skip
+
+    return router
+
+
+def signatures(desk: Desk) -> APIRouter:
+    """What binds a party, or frees both."""
+    router = APIRouter(prefix="/v1/negotiations", tags=["negotiations"])
+
+    async def moving(request: Request, caller: Did, use_case: Callable[[Work], Awaitable[Open]]) -> Response:
+        return await desk.write(request, caller, use_case, shapes.shown_negotiation)
 
     @router.post("/{pid}/agreement", responses=MOVES)
     async def sign(pid: str, body: shapes.AgreementBody, caller: Caller, request: Request) -> Response:
