@@ -13,6 +13,7 @@ from didymos.training.v1.training_service_pb2_grpc import (
     add_RoundsServicer_to_server,
     add_RunsServicer_to_server,
 )
+from didymos_contracts.errors import Problem
 from didymos_contracts.errors.platform import PLATFORM_NOT_FOUND
 from didymos_contracts.errors.training import (
     TRAINING_PIECE_MISPLACED,
@@ -135,12 +136,23 @@ class RoundsRpc(RoundsServicer):
 
     @override
     async def Deliver(self, request_iterator: AsyncIterator[pb.Piece], context: object) -> messages.Delivered:
-        """Pieces of one object, in order. An empty piece asks how much is there."""
+        """Pieces of one object, in order. An empty piece asks how much is there.
+
+        A refusal waits until the caller has said all of it: one that comes earlier can get lost on the way.
+        """
         site = caller().caller
-        if site not in self._attendance.sites:
-            raise TRAINING_SITE_NOT_ENROLLED.problem(detail="attend first")
+        try:
+            if site not in self._attendance.sites:
+                raise TRAINING_SITE_NOT_ENROLLED.problem(detail="attend first")
+            return await self._delivered(site, request_iterator)
+        except Problem:
+            async for _ in request_iterator:
+                pass
+            raise
+
+    async def _delivered(self, site: Did, pieces: AsyncIterator[pb.Piece]) -> messages.Delivered:
         digest, reached, complete = b"", 0, False
-        async for piece in request_iterator:
+        async for piece in pieces:
             if digest and piece.object != digest:
                 raise TRAINING_PIECE_MISPLACED.problem(detail="one object a call")
             digest = piece.object
@@ -149,8 +161,6 @@ class RoundsRpc(RoundsServicer):
                 reached, complete = await self._uploads.take(site, took)
             else:
                 reached, complete = await self._uploads.offset(site, digest)
-            if complete:
-                break
         return messages.Delivered(object=digest, next_offset=reached, complete=complete)
 
 
