@@ -62,7 +62,16 @@ _TAKEN_SCHEMA: Final[dict[str, Any]] = {
         "token": {"type": "string", "description": "consistency token of what was accepted"},
     },
 }  # fmt: skip
+_HEADERS: Final = {
+    "Consistency-Token": "wait until what this names has arrived here",
+    "Didymos-Stream": "of a pack: boot counter of the device, from 0",
+    "Didymos-Number": "of a pack: plus one with each of the stream; 0 or absent: the digest of the body tells repeats",
+}
 _OPENAPI: Final[dict[str, Any]] = {
+    "parameters": [
+        {"name": name, "in": "header", "required": False, "description": said, "schema": {"type": "string"}}
+        for name, said in _HEADERS.items()
+    ],
     "requestBody": {"required": True, "content": {
         BATCH: {"schema": {"type": "string", "format": "binary"}},
         BATCH_JSON: {"schema": {"type": "object"}},
