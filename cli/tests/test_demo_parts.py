@@ -39,7 +39,7 @@ def test_everybody_is_at_one_site_of_two_or_three() -> None:
 def test_a_site_reads_the_folder_that_the_demo_writes(tmp_path: Path) -> None:
     cast = make_cast(7, READINGS)
     site = cast.sites[0]
-    grants = {person.twin: Given(GrantId("g"), b"", {"id": person.name}) for person in site.people}
+    grants: dict[str, Given] = {person.twin: Given(GrantId("g"), b"", {"id": person.name}) for person in site.people}
     write_site(tmp_path, site, cast.house.organisation, grants)
     folder = Folder(tmp_path)
     assert folder.signer().did == site.signer.did
@@ -74,7 +74,7 @@ def test_memory_counts_this_process_and_its_children() -> None:
 def test_a_curve_shows_a_forecast_beside_what_came() -> None:
     person = make_cast(7, READINGS).people[0]
     at = int(person.times_us[-1])
-    said = [
+    said: list[dict[str, float]] = [
         {"at_us": at, "mean": 100.0, "low": 90.0, "high": 110.0},
         {"at_us": at + 10**12, "mean": 1, "low": 0, "high": 2},
     ]

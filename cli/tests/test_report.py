@@ -2,8 +2,9 @@
 
 import re
 from dataclasses import replace
+from xml.etree import ElementTree
 
-from didymos_cli.report import Curve, Difference, Hop, Person, Report, render
+from didymos_cli.report import Curve, Difference, Hop, Person, Report, render, standalone
 
 
 def a_person(name: str = "P01", **changes: object) -> Person:
@@ -40,3 +41,9 @@ def test_a_name_cannot_become_markup() -> None:
     page = render(a_report(a_person("<b>x</b>")))
     assert "<b>x</b>" not in page
     assert "&lt;b&gt;x&lt;/b&gt;" in page
+
+
+def test_the_picture_alone_is_well_formed_and_carries_its_own_style() -> None:
+    picture = ElementTree.fromstring(standalone(a_report().curve))  # noqa: S314 - our own text
+    assert picture.tag.endswith("svg")
+    assert "fill:var(--one)" in "".join(picture.itertext())

@@ -84,6 +84,22 @@ def status(
     raise typer.Exit(ask(house, wait))
 
 
+@app.command()
+def doctor(json: AsJson = False) -> None:  # noqa: FBT002 - a flag of the command line
+    """What this machine lacks, each finding with its fix. Exit 0 nothing, 1 something."""
+    from didymos_cli.doctor import tell
+
+    raise typer.Exit(tell(as_json=json))
+
+
+@app.command()
+def settings(json: AsJson = False) -> None:  # noqa: FBT002 - a flag of the command line
+    """Every setting by its environment name, with the value in force; secrets as ***."""
+    from didymos_cli.doctor import show_settings
+
+    raise typer.Exit(show_settings(as_json=json))
+
+
 def main() -> None:
     """The entry point. Exit 0 done, 1 failed, 2 usage, 3 refused, 4 a dependency is away."""
     try:

@@ -31,7 +31,7 @@ class Settled:
 
 async def settled(stage: Stage, bought: Bought) -> Settled:
     """Once the marketplace has heard of the end of the run."""
-    hospital = stage.client(stage.house.keys.organisation)
+    hospital = stage.client(stage.cast.house.organisation)
 
     async def ask() -> Any:  # noqa: ANN401 - JSON
         return await hospital.get(f"{MARKET}/settlements/{bought.agreement}")
@@ -49,7 +49,7 @@ async def save_bundles(
     folder = stage.folder / "proofs"
     folder.mkdir(parents=True, exist_ok=True)
     owner = stage.client(stage.cast.people[0].owner)
-    institute, hospital = stage.client(stage.cast.institute), stage.client(stage.house.keys.organisation)
+    institute, hospital = stage.client(stage.cast.institute), stage.client(stage.cast.house.organisation)
     largest = max(settlement.record["lines"], key=lambda line: (line["minor"], -line["index"]))
     wanted = {
         "grant": (owner, grants[stage.cast.people[0].twin].train.id),

@@ -25,8 +25,8 @@ class Bought:
 
 
 async def buy(stage: Stage, terms: Terms, rounds: int) -> Bought:
-    hospital, institute = stage.client(stage.house.keys.organisation), stage.client(stage.cast.institute)
-    seen_by(stage, stage.house.keys.organisation)
+    hospital, institute = stage.client(stage.cast.house.organisation), stage.client(stage.cast.institute)
+    seen_by(stage, stage.cast.house.organisation)
     seen_by(stage, stage.cast.institute)
     paid = {"id": f"wire-{stage.cast.seed}", "asset": ASSET, "minor": PRICE_MINOR}
     await hospital.post(f"{MARKET}/accounts/{institute.did}/deposits", paid)

@@ -60,7 +60,7 @@ async def running_sites(folders: Sequence[Path], card: Card, organisation: Did) 
     """
     async with AsyncExitStack() as stack:
         processes = {
-            folder: await stack.enter_async_context(_running(folder, card, organisation)) for folder in folders
+            folder: await stack.enter_async_context(running_site(folder, card, organisation)) for folder in folders
         }
 
         def check() -> None:
@@ -72,7 +72,8 @@ async def running_sites(folders: Sequence[Path], card: Card, organisation: Did) 
 
 
 @asynccontextmanager
-async def _running(folder: Path, card: Card, organisation: Did) -> AsyncIterator[asyncio.subprocess.Process]:
+async def running_site(folder: Path, card: Card, organisation: Did) -> AsyncIterator[asyncio.subprocess.Process]:
+    """One process; what it says goes to `site.log` in its folder."""
     command = [
         sys.executable, "-m", "didymos_site", "run", "--folder", str(folder), "--coordinator", card.grpc, "--origin",
         card.origin, "--coordinator-did", card.services["training-orchestration"], "--organisation", organisation,

@@ -31,7 +31,6 @@ class Stage:
 
     cast: Cast
     folder: Path
-    house: House
     card: Card
     http: httpx.AsyncClient
     say: Callable[[str], None]
@@ -63,7 +62,7 @@ async def opened(
             raise PLATFORM_INVALID_SETTING.problem(
                 name="DIDYMOS_KAFKA_URL", detail="an earlier demo is there; take empty servers or another --seed"
             )
-        yield Stage(cast, folder, running.house, card_of(running.house), http, say)
+        yield Stage(cast, folder, card_of(running.house), http, say)
 
 
 def _embedded(cast: Cast, folder: Path) -> AbstractAsyncContextManager[House]:

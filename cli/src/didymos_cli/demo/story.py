@@ -19,7 +19,7 @@ from didymos_cli.demo.onboarding import Grants, onboard, training_terms
 from didymos_cli.demo.readings import Devices, count_applied, send_past, total
 from didymos_cli.demo.sites import running_sites, write_site
 from didymos_cli.demo.training import spec_of, train
-from didymos_cli.report import render
+from didymos_cli.report import render, standalone
 
 DATA: Final = Path(__file__).resolve().parents[4] / "data" / "glucose"
 VALIDATION: Final = "validation.csv.gz"
@@ -39,6 +39,7 @@ def run(folder: Path, data: Path, seed: int, people: int | None, *, as_json: boo
     said = outcome.figures(told, lines, gaps)
     report = folder / "report.html"
     report.write_text(render(outcome.report_of(told, lines, gaps)), encoding="utf-8")
+    (folder / "forecast.svg").write_text(standalone(told.lived.curve), encoding="utf-8")
     if as_json:
         sys.stdout.write(json.dumps(said) + "\n")
     else:
@@ -100,7 +101,7 @@ def _site_folders(house: stage.Stage, grants: Mapping[str, Grants]) -> list[Path
     folders = []
     for site in house.cast.sites:
         folder = house.folder / "sites" / site.name
-        write_site(folder, site, house.house.keys.organisation, given)
+        write_site(folder, site, house.cast.house.organisation, given)
         folders.append(folder)
     return folders
 

@@ -46,10 +46,7 @@ def spec_of(cast: Cast, validation: Path) -> RunSpec:
 async def train(stage: Stage, bought: Bought, spec: RunSpec, check: Callable[[], None]) -> Ran:
     """`check` raises when a site is gone. Raises RuntimeError for a run that fails, TimeoutError."""
     institute = stage.client(stage.cast.institute)
-    await _gathered(stage, institute)
-    body = {"agreement": bought.agreement, "spec": msgspec.json.decode(spec.to_json())}
-    run = (await institute.post(f"{RUNS}/runs", body))["run"]
-    await _started(institute, run)
+    run = await begin(stage, bought, spec)
     async with asyncio.timeout(RUN_SECONDS):
         shown = await _followed(stage, institute, run, check)
     if shown["state"] != "completed":
@@ -59,6 +56,16 @@ async def train(stage: Stage, bought: Bought, spec: RunSpec, check: Callable[[],
         run, shown, await institute.get(f"{path}/evaluation"), (await institute.get(f"{path}/rounds"))["rounds"],
         (await institute.get(f"{RUNS}/models", run=run))["models"],
     )  # fmt: skip
+
+
+async def begin(stage: Stage, bought: Bought, spec: RunSpec) -> str:
+    """The id of a run that started once all sites were there. Raises TimeoutError."""
+    institute = stage.client(stage.cast.institute)
+    await _gathered(stage, institute)
+    body = {"agreement": bought.agreement, "spec": msgspec.json.decode(spec.to_json())}
+    run: str = (await institute.post(f"{RUNS}/runs", body))["run"]
+    await _started(institute, run)
+    return run
 
 
 async def _gathered(stage: Stage, institute: Client) -> None:

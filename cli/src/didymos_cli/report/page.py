@@ -7,7 +7,7 @@ from statistics import mean
 from string import Template
 
 from didymos_cli.report.drawing import forecast_picture, path_picture, payout_picture, people_picture
-from didymos_cli.report.facts import Report
+from didymos_cli.report.facts import Curve, Report
 
 KEY = '<p class="key soft">' + "".join(
     f'<i style="background:var(--{colour})"></i>{meaning}'
@@ -70,6 +70,14 @@ def _differences(report: Report) -> str:
 
 def _pairs(facts: dict[str, str]) -> str:
     return _table(("", ""), (("", [name.replace("_", " "), said]) for name, said in facts.items()))
+
+
+def standalone(curve: Curve) -> str:
+    """The forecast picture as a file of its own, on a light ground wherever it is shown."""
+    rules = "".join(line for line in _part("page.css").splitlines() if line.startswith((":root", ".axis", ".dot")))
+    style = f"<style>{rules}svg{{background:#fff}}</style>"
+    head, _, rest = forecast_picture(curve).partition(">")
+    return f"{head}>{style}{rest}\n"
 
 
 def render(report: Report) -> str:
