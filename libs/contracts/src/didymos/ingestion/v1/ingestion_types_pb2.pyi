@@ -90,7 +90,7 @@ class _AssuranceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Assurance.V
     """a gateway vouches"""
 
 class Assurance(_Assurance, metaclass=_AssuranceEnumTypeWrapper):
-    """What vouches for a reading; shown to each reader."""
+    """What vouches for a reading; shown to each reader. What an owner released from quarantine carries GATEWAY."""
 
 ASSURANCE_UNSPECIFIED: Assurance.ValueType  # 0
 ASSURANCE_DEVICE: Assurance.ValueType  # 1
@@ -361,7 +361,7 @@ class ParcelBody(_message.Message):
     ORIGINAL_FIELD_NUMBER: _builtins.int
     SCORING_FIELD_NUMBER: _builtins.int
     original: _builtins.bytes
-    """signed body of a foreign format, when ingestion signed the header"""
+    """when ingestion signed the header: the signed body of a foreign format, or of a released parcel its QuarantinedBody"""
     scoring: _builtins.int
     """version of the quality formula"""
     @_builtins.property
