@@ -1,6 +1,7 @@
 """gRPC on loopback: callers, errors, deadlines and streams, over generated stubs and our own server and client."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -148,6 +149,21 @@ async def test_a_caller_proves_itself_and_the_nonce_is_fetched_by_the_way(world:
     refused = world.metrics.sample("didymos_rpc_requests_total", service="twin-state", outcome="refused")
     answered = world.metrics.sample("didymos_rpc_requests_total", service="twin-state", outcome="ok")
     assert (refused, answered) == (1, 3)
+
+
+async def test_a_stream_that_was_refused_once_leaves_no_sender_behind(world: World) -> None:
+    """The first attempt is refused for its nonce; its task must not wait for ever, or it is dropped with an error."""
+
+    async def pieces() -> AsyncIterator[Piece]:
+        yield Piece()
+
+    dropped: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: dropped.append(told))
+    async with world.process() as process, world.peer(process, "training-orchestration") as peer:
+        await RoundsStub(peer.channel).Deliver(pieces())
+        gc.collect()
+        await asyncio.sleep(0)
+    assert dropped == []
 
 
 async def test_without_a_token_or_with_another_services_nothing_answers(world: World) -> None:

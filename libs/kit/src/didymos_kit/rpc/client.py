@@ -103,7 +103,7 @@ class Peer:
 
         async def send(requests: AsyncIterable[Any], *, timeout: float | None = None) -> Any:  # noqa: ANN401, ASYNC109
             made, admitted = await self._opened(call, path, requests, timeout or self._deadline)
-            admitted.set()
+            _settle(admitted, go=True)
             try:
                 answer = await made
                 self._remember(await made.trailing_metadata())
@@ -128,28 +128,33 @@ class Peer:
 
         async def talk(requests: AsyncIterable[Any], *, timeout: float | None = None) -> AsyncIterator[Any]:  # noqa: ASYNC109
             made, admitted = await self._opened(call, path, requests, timeout)
-            admitted.set()
+            _settle(admitted, go=True)
             async for answer in _answers(made):
                 yield answer
 
         return talk
 
-    async def _opened(self, call: Codec, path: str, sent: object, seconds: float | None) -> tuple[Any, asyncio.Event]:
+    async def _opened(
+        self, call: Codec, path: str, sent: object, seconds: float | None
+    ) -> tuple[Any, asyncio.Future[bool]]:
         """An admitted stream. What is sent waits for that, so that a second attempt has all of it."""
 
-        async def once(metadata: Pairs) -> tuple[Any, asyncio.Event]:
-            admitted = asyncio.Event()
+        async def once(metadata: Pairs) -> tuple[Any, asyncio.Future[bool]]:
+            admitted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
             requests = _held(sent, admitted) if isinstance(sent, AsyncIterable) else sent
             made = call(requests, metadata=metadata, timeout=seconds)
             try:
                 async with asyncio.timeout(self._deadline):
                     await _admission(made)
-            except TimeoutError:
+            except BaseException as error:
+                _settle(admitted, go=False)  # its sender ends too; one that waits for ever ends in an error line
                 made.cancel()
-                raise PLATFORM_DEADLINE.problem() from None
+                if isinstance(error, TimeoutError):
+                    raise PLATFORM_DEADLINE.problem() from None
+                raise
             return made, admitted
 
-        opened: tuple[Any, asyncio.Event] = await self._proving(path, once)
+        opened: tuple[Any, asyncio.Future[bool]] = await self._proving(path, once)
         return opened
 
     async def _proving(self, path: str, once: Callable[[Pairs], Any]) -> Any:  # noqa: ANN401 - what `once` answers
@@ -190,8 +195,14 @@ async def _admission(made: Any) -> None:  # noqa: ANN401 - a call of either kind
     raise grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailers, await made.details(), None)
 
 
-async def _held(requests: AsyncIterable[Any], admitted: asyncio.Event) -> AsyncIterator[Any]:
-    await admitted.wait()
+def _settle(admitted: asyncio.Future[bool], *, go: bool) -> None:
+    if not admitted.done():  # a call that ended meanwhile took its sender along
+        admitted.set_result(go)
+
+
+async def _held(requests: AsyncIterable[Any], admitted: asyncio.Future[bool]) -> AsyncIterator[Any]:
+    if not await admitted:  # refused: nothing of it is read, so that the next attempt has all
+        return
     async for request in requests:
         yield request
 
