@@ -17,8 +17,7 @@ from didymos_did.tokens import ProofKey, make_proof
 from didymos_kit.clock import Clock
 from didymos_kit.ids import Ids
 from didymos_kit.rpc.interceptors import ADMITTED, NONCE
-from didymos_kit.rpc.server import MESSAGE_BYTES
-from didymos_kit.rpc.status import problem_of_call
+from didymos_kit.rpc.status import MESSAGE_BYTES, problem_of_call
 from didymos_kit.telemetry import tracing
 
 DEADLINE_SECONDS: Final = 5.0

@@ -10,10 +10,10 @@ from grpc_reflection.v1alpha import reflection
 
 from didymos_kit.access import Access, Guard
 from didymos_kit.rpc.interceptors import Edge, Method
+from didymos_kit.rpc.status import MESSAGE_BYTES
 from didymos_kit.service import Service
 from didymos_kit.telemetry.metrics import Metrics
 
-MESSAGE_BYTES: Final = 4 * 1024 * 1024
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", MESSAGE_BYTES),

@@ -24,6 +24,7 @@ from google.rpc.status_pb2 import Status
 from didymos_kit.errors import DOMAIN, field_errors, retry_after, spell, unspell, values_of
 
 DETAILS: Final = "grpc-status-details-bin"
+MESSAGE_BYTES: Final = 4 * 1024 * 1024  # of one message, for servers and for who calls them
 MAX_BYTES: Final = 5 * 1024  # base64 makes 6.7 KiB of it, of trailers that hold 8 KiB in all
 _FOREIGN: Final[dict[int, Row]] = {
     grpc.StatusCode[name].value[0]: row
