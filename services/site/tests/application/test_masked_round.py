@@ -134,6 +134,17 @@ async def test_a_moved_deadline_is_the_same_order(a_world: Any) -> None:
     assert await world.answer(name, world.coordinator.opening(name, 1)) == first
 
 
+async def test_the_same_training_gives_the_same_bits_under_another_name(a_world: Any) -> None:
+    """Keys and masks are fresh each time, and ids differ; what the coordinator gets does not."""
+    world, sums = a_world(), []
+    for run in ("run-1", "run-2"):
+        world.coordinator.run = run
+        state = await world.coordinator.round(world.answer, 1)
+        assert isinstance(state, Done), state
+        sums.append(world.coordinator.total(state)[0].tobytes())
+    assert sums[0] == sums[1]
+
+
 FAULTS = ["site.trained", "site.advertised", "site.stepped", "site.masked", "site.kept", "site.delivered"]
 
 
