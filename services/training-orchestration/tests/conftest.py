@@ -94,8 +94,9 @@ async def a_run(
     """
     terms = {name: changes.pop(name) for name in ("budget", "constraints", "window") if name in changes}
     async with a_coordinator(folder, **changes) as coordinator, attending(coordinator.world, sites):
-        clear = {"constraints": {"min-cohort": 10}} if spec.masking == "none" else {}
-        await people.consent(coordinator.world, **{**clear, **terms})
+        if spec.masking == "none":
+            terms.setdefault("constraints", {"min-cohort": 10})
+        await people.consent(coordinator.world, **terms)
         run = await coordinator.make(spec)
         await here(coordinator, len(sites))
         yield coordinator, run

@@ -19,7 +19,7 @@ def test_every_pair_of_state_and_move_has_an_answer() -> None:
         assert isinstance(stepped(state_, step), RoundState | rounds.Refused)
 
 
-@pytest.mark.parametrize("state", sorted(ENDED, key=lambda one: one.value))
+@pytest.mark.parametrize("state", [state for state in RunState if state in ENDED])
 def test_nothing_leaves_an_ended_run(state: RunState) -> None:
     assert {moved(state, move) for move in Move} == {runs.Refused.OUT_OF_ORDER}
 
@@ -57,7 +57,7 @@ def test_what_was_spent_stays_spent() -> None:
 
 
 def test_a_round_in_flight_is_not_refused_by_its_own_reservation() -> None:
-    accounts = {name: Account(name, reserved=1, spent=2) for name in ("ours", "other")}  # type: ignore[misc, arg-type]
+    accounts = {name: Account(name, reserved=1, spent=2) for name in ("ours", "other")}  # type: ignore[arg-type]
     usage = usage_without(accounts, ["ours"])  # type: ignore[arg-type, list-item]
     assert {name: used.exact_rounds for name, used in usage.items()} == {"ours": 2, "other": 3}
-    assert accounts["ours"].usage.rounds == 3  # type: ignore[index]
+    assert accounts["ours"].usage.rounds == 3

@@ -25,7 +25,7 @@ async def parameters(coordinator: Any, digest: str, spec: Any) -> Any:
 
 def mean_of(sites: list[SiteDouble], before: Any, number: int) -> Any:
     """What FedAvg gives of these sites in clear."""
-    total = sum(site.total(number, flat_bytes(before), site.twins) for site in sites)
+    total = np.sum([site.total(number, flat_bytes(before), site.twins) for site in sites], axis=0)
     return before + (total / sum(site.weight * len(site.twins) for site in sites)).astype(np.float32)
 
 
