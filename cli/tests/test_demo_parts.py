@@ -13,6 +13,7 @@ from didymos_cli.demo.onboarding import training_terms
 from didymos_cli.demo.outcome import differences
 from didymos_cli.demo.sites import write_site
 from didymos_cli.demo.story import DATA
+from didymos_cli.demo.table import show
 from didymos_cli.owner import Given
 from didymos_cli.report import Person
 from didymos_did import GrantId
@@ -92,3 +93,18 @@ def test_differences_are_means_over_people_with_their_interval() -> None:
     assert (gap.mean, gap.low, gap.high) == (-0.5, -0.5, -0.5)
     wide = found["personal", "last_value"]
     assert wide.low < wide.mean == -4.5 < wide.high
+
+
+def test_the_table_fits_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    person = Person("1636-70-1005", "site-7", 298, 23.03, 19.21, 18.39, 18.08, True, "accepted", 0.1, 11_944)
+    said = {
+        "differences": [{"ours": "personal", "other": "last_value", "mean": -2.0, "low": -2.9, "high": -1.2}],
+        "readings": {"sent": 34890, "accepted": 34890, "applied": 34890, "refused": 0},
+        "rmse": {"last_value": 14.27, "own": 13.37, "global": 12.33, "personal": 12.27},
+        "money": {"funded": 100_000, "fee": 2_500}, "proofs": {"grant": "valid"}, "refused": {"changed_byte": "invalid"},
+        "seconds": 99.5, "peak_rss_mb": 3311,
+    }  # fmt: skip
+    show(said, [person], Path("build/demo/report.html"))
+    printed = capsys.readouterr().out
+    assert "1636-70-1005" in printed
+    assert max(map(len, printed.splitlines())) <= 80

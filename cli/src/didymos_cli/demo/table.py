@@ -2,31 +2,45 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
 from didymos_cli.report import Person
 
+COLUMNS: Final = ("person", "site", "last value", "own data", "global", "personal", "serves", "EUR")
+WORDS: Final = frozenset({"person", "site", "serves"})
+
 
 def show(said: Mapping[str, Any], people: Sequence[Person], report: Path) -> None:
-    console, table = Console(), Table(title="RMSE of the 30-minute forecast on held-out time, mg/dL")
-    for name in ("person", "site", "last value", "own data only", "global", "gated personal", "serves", "paid, EUR"):
-        table.add_column(name, justify="left" if name in ("person", "site", "serves") else "right")
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(_table(said, people))
+    for gap in said["differences"]:
+        name = f"{gap['ours']} minus {gap['other'].replace('_', ' ')}"
+        console.print(f"  {name:26} {gap['mean']:+.2f}  [{gap['low']:+.2f}, {gap['high']:+.2f}]")
+    readings, money = said["readings"], said["money"]
+    counted = ", ".join(f"{count:,} {name}" for name, count in readings.items())
+    console.print(f"  readings         {counted}")
+    console.print(f"  money            {money['funded'] / 100:,.2f} EUR held, fee {money['fee'] / 100:,.2f}")
+    console.print(f"  proved offline   {_pairs(said['proofs'])}")
+    console.print(f"  refused          {_pairs(said['refused'])}")
+    console.print(f"  {said['seconds']:.0f} s, {said['peak_rss_mb']:,} MB; pictures in {report}")
+
+
+def _table(said: Mapping[str, Any], people: Sequence[Person]) -> Table:
+    table = Table(title="30-minute forecast, RMSE in mg/dL on held-out time", box=SIMPLE, title_justify="left")
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name in WORDS else "right", no_wrap=True)
     for one in people:
         errors = [f"{error:.2f}" for error in (one.last_value, one.own, one.global_, one.personal)]
-        table.add_row(
-            one.name, one.site, *errors, "personal" if one.accepted else "global", f"{one.payout_minor / 100:.2f}"
-        )
+        serves = "personal" if one.accepted else "global"
+        table.add_row(one.name, one.site, *errors, serves, f"{one.payout_minor / 100:.2f}")
     table.add_section()
     table.add_row("mean", "", *(f"{said['rmse'][name]:.2f}" for name in said["rmse"]), "", "")
-    console.print(table)
-    for gap in said["differences"]:
-        console.print(f"{gap['ours']} minus {gap['other']}: {gap['mean']:+.2f} [{gap['low']:+.2f}, {gap['high']:+.2f}]")
-    readings = said["readings"]
-    console.print(
-        f"readings: {readings['sent']:,} sent, {readings['applied']:,} applied, {readings['refused']:,} refused"
-    )
-    console.print(f"proofs: {said['proofs']}", f"refused: {said['refused']}", sep="\n")
-    console.print(f"{said['seconds']:.0f} s, {said['peak_rss_mb']:,} MB; pictures: {report}")
+    return table
+
+
+def _pairs(said: Mapping[str, str]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')}: {verdict}" for name, verdict in said.items())
