@@ -185,3 +185,16 @@ async def test_a_provider_learns_who_asks_and_others_do_not(market: Market) -> N
     assert [one["provider_pid"] for one in found] == [one["provider_pid"] for one in reversed(made)]
     assert {one["state"] for one in found} == {"REQUESTED"}
     assert problem_codes([foreign]) == [(400, "platform.malformed")]
+
+
+async def test_an_erased_twin_is_no_longer_named_in_what_it_earned(market: Market) -> None:
+    agreement, person = (await market.agreed())["agreement_id"], market.people[0]
+    await market.hear(market.a_run(agreement, [3.0, 2.0, 1.0]), "run")
+    record = (await market.settled(agreement))["record"]
+    await market.world.identity.destroy(person.grant.twin)
+    async with asyncio.timeout(10), market.rest(person.owner) as owner:
+        while answered(await owner.get("/v1/accounts/me"))["earned"]:
+            await asyncio.sleep(0.05)
+        hidden = await owner.get(f"/v1/settlements/{agreement}")
+    assert problem_codes([hidden]) == [(404, "platform.not_found")]
+    assert (await market.settled(agreement))["record"] == record
