@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 from uuid import uuid4
 
-from didymos_contracts.metrics import TRAINING_SITES
+from didymos_contracts.metrics import TRAINING_SITES, TRAINING_UPDATE_BYTES
 from didymos_did import parse_did
 from didymos_kit.database.engine import Database
 from didymos_kit.database.idempotency_table import SqlAnswers
@@ -93,7 +93,8 @@ async def _simulated(settings: SimulationSettings, stack: AsyncExitStack) -> Sim
 def _rounds(settings: TrainingSettings, house: House, attendance: Attendance, objects: FileObjects) -> grpc.RoundsRpc:
     organisations = tuple(parse_did(name) for name in settings.organisations) or (house.org,)
     services = frozenset(house.keys.did(name) for name in FETCHERS)
-    uploads = Uploads(objects, settings.object_limit_bytes)
+    sizes = house.metrics.histogram(TRAINING_UPDATE_BYTES)
+    uploads = Uploads(objects, settings.object_limit_bytes, sizes=sizes)
     return grpc.RoundsRpc(attendance, uploads, objects, PieceOf, organisations, services, house.clock)
 
 

@@ -1,6 +1,7 @@
 """First parameters, validation gradients and the fingerprint of this machine. torch is imported when it is needed."""
 
 import asyncio
+import os
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -35,7 +36,8 @@ class TorchMathematics:
     def _fingerprint(self) -> str:
         import torch
 
-        return f"torch {torch.__version__}; {torch.backends.cpu.get_cpu_capability()}; numpy {np.__version__}; loop"
+        kernels = f"{torch.backends.cpu.get_cpu_capability()}; MKL_CBWR {os.environ.get('MKL_CBWR', 'unset')}"
+        return f"torch {torch.__version__}; {kernels}; numpy {np.__version__}; loop"
 
     def _gradient(self, spec: RunSpec, params: Flat) -> Flat:
         from didymos_learning.engine import Engine, validation_gradient

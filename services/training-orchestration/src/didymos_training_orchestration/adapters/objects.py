@@ -10,6 +10,7 @@ from didymos_contracts.errors.training import (
     TRAINING_PIECE_MISPLACED,
 )
 from didymos_kit.files import Files
+from didymos_kit.telemetry.metrics import Histogram
 
 PIECE_BYTES: Final = 256 * 1024
 _PREFIX: Final = "training/objects"
@@ -61,8 +62,8 @@ class Uploads:
     At most `limit` bytes an object, and `open_limit` uploads a sender: a site cannot fill the memory.
     """
 
-    def __init__(self, objects: FileObjects, limit: int, open_limit: int = 4) -> None:
-        self._objects, self._limit, self._open_limit = objects, limit, open_limit
+    def __init__(self, objects: FileObjects, limit: int, open_limit: int = 4, sizes: Histogram | None = None) -> None:
+        self._objects, self._limit, self._open_limit, self._sizes = objects, limit, open_limit, sizes
         self._open: dict[tuple[str, bytes], _Upload] = {}
 
     async def offset(self, sender: str, digest: bytes) -> tuple[int, bool]:
@@ -100,6 +101,8 @@ class Uploads:
         if sha256(whole).digest() != piece.digest:
             raise TRAINING_DIGEST_MISMATCHED.problem(object=piece.digest.hex())
         await self._objects.put(whole)
+        if self._sizes is not None:
+            self._sizes.observe(len(whole))
         return len(whole), True
 
     def _begun(self, name: tuple[str, bytes], piece: PieceOf) -> _Upload:

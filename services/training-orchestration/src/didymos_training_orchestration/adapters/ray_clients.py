@@ -5,6 +5,7 @@ Environment first, then Ray, then torch: threads and allocator are fixed before 
 
 import asyncio
 import logging
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,12 +15,17 @@ from didymos_learning import Flat, RunSpec
 from didymos_training_orchestration.adapters.simulated_clients import Chunk, ChunkLostError, ChunkSum
 
 IN_FLIGHT: Final = 2  # calls an actor
+INHERITED: Final = ("MKL_CBWR",)  # chooses other kernels, hence other bits: the same in driver, actors and sites
 ENVIRONMENT: Final = {
     "OMP_NUM_THREADS": "1",
-    "MKL_CBWR": "AUTO",
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
 }
+
+
+def environment() -> dict[str, str]:
+    """Of an actor. What decides over bits it has from its driver. ADR 33."""
+    return {**ENVIRONMENT, **{name: os.environ[name] for name in INHERITED if name in os.environ}}
 
 
 class TrainerActor:
@@ -70,7 +76,7 @@ class RayTrainer:
             self._ours = True
             told: dict[str, Any] = {"address": self._address} if self._address else {"num_cpus": self._workers}
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **told)
-        made = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0, runtime_env={"env_vars": ENVIRONMENT})
+        made = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0, runtime_env={"env_vars": environment()})
         actor: Any = made(TrainerActor)
         self._actors = [actor.remote(str(self._source.resolve())) for _ in range(self._workers)]
 
