@@ -101,7 +101,8 @@ def test_the_table_fits_eighty_columns(capsys: pytest.CaptureFixture[str]) -> No
         "differences": [{"ours": "personal", "other": "last_value", "mean": -2.0, "low": -2.9, "high": -1.2}],
         "readings": {"sent": 34890, "accepted": 34890, "applied": 34890, "refused": 0},
         "rmse": {"last_value": 14.27, "own": 13.37, "global": 12.33, "personal": 12.27},
-        "money": {"funded": 100_000, "fee": 2_500}, "proofs": {"grant": "valid"}, "refused": {"changed_byte": "invalid"},
+        "money": {"funded": 100_000, "fee": 2_500}, "proofs": {"grant": "valid"},
+        "refused": {"changed_byte": "invalid"},
         "seconds": 99.5, "peak_rss_mb": 3311,
     }  # fmt: skip
     show(said, [person], Path("build/demo/report.html"))

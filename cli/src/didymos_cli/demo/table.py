@@ -10,7 +10,7 @@ from rich.table import Table
 
 from didymos_cli.report import Person
 
-COLUMNS: Final = ("person", "site", "last value", "own data", "global", "personal", "serves", "EUR")
+COLUMNS: Final = ("person", "site", "last value", "own", "global", "personal", "serves", "EUR")
 WORDS: Final = frozenset({"person", "site", "serves"})
 
 
@@ -30,7 +30,12 @@ def show(said: Mapping[str, Any], people: Sequence[Person], report: Path) -> Non
 
 
 def _table(said: Mapping[str, Any], people: Sequence[Person]) -> Table:
-    table = Table(title="30-minute forecast, RMSE in mg/dL on held-out time", box=SIMPLE, title_justify="left")
+    table = Table(
+        title="30-minute forecast, RMSE in mg/dL on held-out time",
+        box=SIMPLE,
+        title_justify="left",
+        padding=(0, 1, 0, 0),
+    )
     for name in COLUMNS:
         table.add_column(name, justify="left" if name in WORDS else "right", no_wrap=True)
     for one in people:

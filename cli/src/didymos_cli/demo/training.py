@@ -19,7 +19,7 @@ from didymos_cli.demo.stage import Stage
 
 RUNS: Final = "/training-orchestration/v1"
 POLL_SECONDS: Final = 0.5
-GATHER_SECONDS: Final = 60.0
+GATHER_SECONDS: Final = 180.0
 RUN_SECONDS: Final = 600.0
 CLIP: Final = 8.0  # masks need a bound of each update
 ENDED: Final = frozenset({"completed", "failed", "cancelled"})
@@ -61,18 +61,19 @@ async def train(stage: Stage, bought: Bought, spec: RunSpec, check: Callable[[],
 async def begin(stage: Stage, bought: Bought, spec: RunSpec) -> str:
     """The id of a run that started once all sites were there. Raises TimeoutError."""
     institute = stage.client(stage.cast.institute)
-    await _gathered(stage, institute)
+    await _gathered(stage, institute, check)
     body = {"agreement": bought.agreement, "spec": msgspec.json.decode(spec.to_json())}
     run: str = (await institute.post(f"{RUNS}/runs", body))["run"]
     await _started(institute, run)
     return run
 
 
-async def _gathered(stage: Stage, institute: Client) -> None:
+async def _gathered(stage: Stage, institute: Client, check: Callable[[], None]) -> None:
     """Until all sites are dialled in."""
     wanted = {site.signer.did for site in stage.cast.sites}
     async with asyncio.timeout(GATHER_SECONDS):
         while True:
+            check()
             there = {one["site"] for one in (await institute.get(f"{RUNS}/sites"))["sites"]}
             if wanted <= there:
                 break
