@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 from didymos_contracts.errors.platform import PLATFORM_INVALID_SETTING
 from didymos_did import Did, DidError, parse_did
@@ -27,7 +27,7 @@ from didymos_site.settings import SiteSettings
 
 @asynccontextmanager
 async def bootstrap(settings: SiteSettings, clock: Clock | None = None) -> AsyncIterator[Site]:
-    """Raises PLATFORM_INVALID_SETTING, TRAINING_SITE_NOT_ENROLLED."""
+    """Raises PLATFORM_INVALID_SETTING, PLATFORM_FOLDER_LOCKED, TRAINING_SITE_NOT_ENROLLED."""
     clock = clock or SystemClock()
     ids, folder = OrderedIds(clock), Folder(settings.folder)
     trust = Trust(
@@ -38,23 +38,20 @@ async def bootstrap(settings: SiteSettings, clock: Clock | None = None) -> Async
     signer, subjects = folder.signer(), folder.subjects()
     voice = SignedVoice(signer, folder.enrolment())
     consent = WatchedConsent(subjects, folder.grants, clock)
-    store, learner = SqliteStore(settings.folder / STORE), FolderLearner(settings.folder)
     where = Target(settings.identity or settings.coordinator, settings.origin, "identity")
-    try:
+    target = Target(settings.coordinator, settings.origin, "training-orchestration")
+    patience = Patience(settings.first_pause_seconds, settings.most_pause_seconds, settings.beat_seconds)
+    with folder.held(), ExitStack() as opened:
+        store, learner = SqliteStore(settings.folder / STORE), FolderLearner(settings.folder)
+        opened.callback(store.shut)
+        opened.callback(learner.shut)
         async with Peer(where, clock, ids) as exchange:
             tokens = ExchangedTokens(signer, exchange, settings.origin, clock, ids)
-            target = Target(settings.coordinator, settings.origin, "training-orchestration")
             async with Peer(where, clock, ids, tokens) as identity, Peer(target, clock, ids, tokens) as coordinator:
                 secret = derived(folder.secret(), "didymos/site-secret/v1")
                 objects = PeerObjects(coordinator, signer.did)
                 ports = Ports(store, objects, learner, consent, voice, clock, subjects, secret)
-                patience = Patience(
-                    settings.first_pause_seconds, settings.most_pause_seconds, settings.beat_seconds
-                )  # fmt: skip
                 yield Site(coordinator, identity, consent, voice, ports, trust, patience)
-    finally:
-        learner.shut()
-        store.shut()
 
 
 def _did(text: str, name: str) -> Did:

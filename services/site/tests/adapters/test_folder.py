@@ -51,6 +51,14 @@ def test_an_enrolment_of_another_site_is_none(tmp_path: Path) -> None:
         folder.enrolment()
 
 
+def test_a_folder_is_held_by_one_process(tmp_path: Path) -> None:
+    folder = a_folder(tmp_path)
+    with folder.held(), pytest.raises(Problem, match=r"platform\.folder_locked"), Folder(folder.path).held():
+        pass
+    with folder.held():
+        pass
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -6,14 +6,16 @@ enrolment.json  SiteEnrolment of the organisation
 grants/*.json   grants as their owners signed them
 """
 
+import fcntl
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from didymos_contracts.errors.platform import PLATFORM_INVALID_SETTING
+from didymos_contracts.errors.platform import PLATFORM_FOLDER_LOCKED, PLATFORM_INVALID_SETTING
 from didymos_contracts.errors.training import TRAINING_SITE_NOT_ENROLLED
 from didymos_did import (
     DidError,
@@ -35,6 +37,7 @@ KEY: Final = "site.key"
 ENROLMENT: Final = "enrolment.json"
 GRANTS: Final = "grants"
 STORE: Final = "state.db"
+LOCK: Final = "site.lock"
 _MEMBERS: Final = frozenset({"twin", "owner", "series"})
 _OPTIONAL: Final = frozenset({"person", "placement"})
 
@@ -44,6 +47,16 @@ class Folder:
     """A site's folder. Nothing in it is sent, but what other modules say is."""
 
     path: Path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """This folder is one process's: two would answer for one site. Raises PLATFORM_FOLDER_LOCKED."""
+        with (self.path / LOCK).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise PLATFORM_FOLDER_LOCKED.problem(folder=self.path.name) from None
+            yield
 
     def signer(self) -> Ed25519Signer:
         """The key of this site; made the first time, readable by its owner only."""
