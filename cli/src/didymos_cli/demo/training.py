@@ -46,7 +46,7 @@ def spec_of(cast: Cast, validation: Path) -> RunSpec:
 async def train(stage: Stage, bought: Bought, spec: RunSpec, check: Callable[[], None]) -> Ran:
     """`check` raises when a site is gone. Raises RuntimeError for a run that fails, TimeoutError."""
     institute = stage.client(stage.cast.institute)
-    run = await begin(stage, bought, spec)
+    run = await begin(stage, bought, spec, check)
     async with asyncio.timeout(RUN_SECONDS):
         shown = await _followed(stage, institute, run, check)
     if shown["state"] != "completed":
@@ -58,7 +58,11 @@ async def train(stage: Stage, bought: Bought, spec: RunSpec, check: Callable[[],
     )  # fmt: skip
 
 
-async def begin(stage: Stage, bought: Bought, spec: RunSpec) -> str:
+def _nothing() -> None:
+    """Nobody looks after the sites."""
+
+
+async def begin(stage: Stage, bought: Bought, spec: RunSpec, check: Callable[[], None] = _nothing) -> str:
     """The id of a run that started once all sites were there. Raises TimeoutError."""
     institute = stage.client(stage.cast.institute)
     await _gathered(stage, institute, check)
