@@ -193,7 +193,7 @@ async def test_an_erased_twin_is_no_longer_named_in_what_it_earned(market: Marke
     record = (await market.settled(agreement))["record"]
     await market.world.identity.destroy(person.grant.twin)
     async with asyncio.timeout(10), market.rest(person.owner) as owner:
-        while answered(await owner.get("/v1/accounts/me"))["earned"]:
+        while answered(await owner.get("/v1/accounts/me"))["earned"]:  # noqa: ASYNC110 - a client polls
             await asyncio.sleep(0.05)
         hidden = await owner.get(f"/v1/settlements/{agreement}")
     assert problem_codes([hidden]) == [(404, "platform.not_found")]
