@@ -116,17 +116,25 @@ class MemoryLifecycles:
 
 @dataclass
 class MemoryWriter:
-    """The `Writer` port of the log: places records as the real ones do. `full`: it refuses as a full disk would."""
+    """The `Writer` port of the log: places records as the real ones do.
+
+    `full`: it refuses as a full disk would. `breaks_after`: of one append it writes so many and then is away, as a
+    cluster may.
+    """
 
     records: list[Record] = field(default_factory=list)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
     full: bool = False
+    breaks_after: int | None = None
 
     async def append(self, records: Sequence[Record]) -> list[Position]:
         if self.full:
             raise PLATFORM_UNAVAILABLE.problem(dependency="log")
         check_sizes(records)
-        return [self._place(record) for record in records]
+        positions = [self._place(record) for record in records[: self.breaks_after]]
+        if len(positions) < len(records):
+            raise PLATFORM_UNAVAILABLE.problem(dependency="log")
+        return positions
 
     def _place(self, record: Record) -> Position:
         part = partition_for(record, PARTITIONS[record.topic])
