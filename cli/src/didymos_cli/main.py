@@ -64,7 +64,9 @@ def demo(
         "build/demo"
     ),
     data: Annotated[Path | None, typer.Option(file_okay=False, help="Other readings than those of this tree.")] = None,
-    people: Annotated[int | None, typer.Option(min=10, max=1000, help="Only the first so many.")] = None,
+    people: Annotated[
+        int | None, typer.Option(min=13, max=1000, help="Only the first so many: masks want five sites.")
+    ] = None,
     servers: Annotated[bool, typer.Option("--servers", help="On empty Kafka, PostgreSQL and Redis.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Play the main job on real data, from keys to proofs, and write report.html. About three minutes."""
