@@ -11,7 +11,8 @@ import httpx
 import pytest
 from didymos_learning import RunSpec
 from didymos_testing.house import World, a_house, served
-from didymos_testing.training import AGREEMENT, BUYER, MarketBox, People, SiteDouble, an_agreement
+from didymos_testing.site_double import SiteDouble
+from didymos_testing.training import AGREEMENT, BUYER, MarketBox, People, an_agreement
 from didymos_training_orchestration.bootstrap import NAME, bootstrap
 from didymos_training_orchestration.settings import PaceSettings, TrainingSettings
 

@@ -23,7 +23,8 @@ from didymos_training_orchestration.bootstrap import bootstrap
 from didymos_training_orchestration.settings import PaceSettings, TrainingSettings
 
 from didymos_testing.house import ROOT, World, served
-from didymos_testing.training import AGREEMENT, MarketBox, People, SiteDouble, an_agreement
+from didymos_testing.site_double import SiteDouble
+from didymos_testing.training import AGREEMENT, MarketBox, People, an_agreement
 
 PATIENT = PaceSettings(
     first_training_seconds=300, gather_seconds=120, setup_seconds=120, mask_seconds=120, confirm_seconds=120,

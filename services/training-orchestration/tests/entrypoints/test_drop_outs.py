@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from didymos_learning import flat_bytes, flat_view
-from didymos_testing.training import People, SiteDouble, a_spec
+from didymos_testing.site_double import SiteDouble
+from didymos_testing.training import People, a_spec
 from didymos_training_orchestration.adapters.objects import FileObjects
 from didymos_training_orchestration.settings import PaceSettings
 

@@ -13,6 +13,8 @@ from didymos_training_orchestration.adapters.journal import AttemptName
 from didymos_training_orchestration.adapters.signals import Hello, Signal
 from didymos_training_orchestration.domain.run import RunId
 
+KEPT_RUNS = 16  # of a site: how so many of its runs ended is told again when it dials in
+
 
 class Session:
     """One open stream of a site. Orders wait here until the stream takes them."""
@@ -74,12 +76,17 @@ class Attendance:
         self._standing: dict[Did, dict[RunId, _Standing]] = {}
         self._inboxes: dict[AttemptName, Inbox] = {}
         self._present = present
+        self._known: set[Did] = set()
         self._stirred = asyncio.Event()
         self.late = 0
 
     @property
     def sites(self) -> Mapping[Did, Hello]:
         return {site: session.hello for site, session in sorted(self._sessions.items())}
+
+    def knows(self, site: Did) -> bool:
+        """Whether it attended: its stream may be broken at the moment, what it does may go on."""
+        return site in self._known
 
     def offered(self, task: str) -> dict[Did, tuple[TwinId, ...]]:
         """Twins by site, of sites that serve this task."""
@@ -91,6 +98,7 @@ class Attendance:
         if older is not None:
             older.end()
         session = self._sessions[site] = Session(site, hello)
+        self._known.add(site)
         for standing in self._standing.get(site, {}).values():
             for order in (standing.closed, standing.now):
                 if order is not None:
@@ -111,14 +119,13 @@ class Attendance:
         standing = self._standing.setdefault(site, {})
         closed = standing[run].closed if run in standing else None
         standing[run] = _Standing(order, None) if closing else _Standing(closed, order)
+        if len(standing) > KEPT_RUNS:
+            over = next((old for old, said in standing.items() if said.now is None and old != run), None)
+            if over is not None:
+                del standing[over]
         session = self._sessions.get(site)
         if session is not None:
             session.tell(order)
-
-    def forget(self, run: RunId) -> None:
-        """The run is over: nobody is told of it again."""
-        for orders in self._standing.values():
-            orders.pop(run, None)
 
     def heard(self, signal: Signal) -> bool:
         """Whether somebody waits for what this site said; else it is late, and is dropped and counted."""

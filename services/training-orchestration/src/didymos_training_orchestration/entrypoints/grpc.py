@@ -52,8 +52,7 @@ class Attending(Protocol):
 
     def heard(self, signal: Signal) -> bool: ...
 
-    @property
-    def sites(self) -> Any: ...  # noqa: ANN401 - a mapping by site
+    def knows(self, site: Did) -> bool: ...
 
 
 class Uploading(Protocol):
@@ -124,7 +123,7 @@ class RoundsRpc(RoundsServicer):
     async def Fetch(self, request: messages.FetchRequest, context: object) -> AsyncIterator[pb.Piece]:
         """An object by its digest, from an offset on: for sites that attend, and services of this house."""
         who = caller().caller
-        if who not in self._services and who not in self._attendance.sites:
+        if who not in self._services and not self._attendance.knows(who):
             raise TRAINING_SITE_NOT_ENROLLED.problem(detail="attend first")
         data = await self._objects.get(request.object)
         if data is None:
@@ -142,7 +141,7 @@ class RoundsRpc(RoundsServicer):
         """
         site = caller().caller
         try:
-            if site not in self._attendance.sites:
+            if not self._attendance.knows(site):
                 raise TRAINING_SITE_NOT_ENROLLED.problem(detail="attend first")
             return await self._delivered(site, request_iterator)
         except Problem:
