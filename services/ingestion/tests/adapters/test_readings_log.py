@@ -9,10 +9,10 @@ from didymos_did import TwinId
 from didymos_ingestion.adapters.readings_log import RECORD_BYTES, token_of
 from didymos_ingestion.adapters.twin_tails import ProfileTable
 from didymos_ingestion.application.accept_batch import accept_batch
-from didymos_kit.eventlog import Position, Stored
+from didymos_kit.eventlog import Position, Stored, envelope
 from didymos_kit.eventlog.partition import partition_of
 from didymos_testing.did import a_signer
-from didymos_testing.ingestion import AnEnrolment, IntakeWorld, a_signed_batch
+from didymos_testing.ingestion import TWIN, AnEnrolment, IntakeWorld, a_signed_batch
 from didymos_testing.readings import a_column
 
 NOTES = b'{"id": "notes@1", "title": "Notes", "properties": [{"name": "note", "kind": "text"}]}'
@@ -59,3 +59,13 @@ def test_a_token_names_the_last_place_of_each_partition_and_no_quarantine() -> N
     ]  # fmt: skip
     assert token_of(positions) == "3:8,5:1"
     assert token_of(positions[3:]) == ""
+
+
+async def test_the_envelope_of_a_record_is_one_of_the_house() -> None:
+    world = IntakeWorld()
+    found = await accept_batch(a_signed_batch(a_column([100.0, 1e6], twin=TWIN)), world.ports, world.clock)
+    said = [envelope.parse(record.headers) for record in world.writer.records]
+    assert [each.type for each in said] == [READINGS.events[0], QUARANTINE.events[0]]
+    assert {each.time for each in said} == {world.clock.now()}
+    assert {each.source for each in said} == {"didymos://test/ingestion"}
+    assert said[1].id == f"{found.digest.hex()}:{TWIN}"

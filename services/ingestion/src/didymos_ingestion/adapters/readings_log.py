@@ -10,7 +10,7 @@ from didymos.ingestion.v1.ingestion_events_pb2 import ReadingsAccepted, Readings
 from didymos_contracts.errors.ingestion import BATCH_TOO_LARGE
 from didymos_contracts.topics import QUARANTINE, READINGS, TopicRow
 from didymos_did import DataKey
-from didymos_kit.clock import from_us
+from didymos_kit.clock import EPOCH, from_us
 from didymos_kit.eventlog import Position, Record, Writer, envelope
 from didymos_kit.eventlog.partition import partition_of
 from didymos_kit.telemetry import tracing
@@ -33,7 +33,11 @@ class LogOfReadings:
     """The `ReadingsLog` port. `source` is the `ce_source` of every record; the salt of a parcel is 16 random bytes."""
 
     def __init__(self, writer: Writer, source: str, random: Callable[[int], bytes] = os.urandom) -> None:
-        self._writer, self._source, self._random = writer, source, random
+        self._writer, self._random = writer, random
+        self._fixed = {
+            topic.name: envelope.build(envelope.Envelope("-", source, topic.events[0], EPOCH))
+            for topic in (READINGS, QUARANTINE)
+        }
 
     async def append(self, accepted: Accepted) -> str:
         records = [*self._readings(accepted), *self._quarantined(accepted)]
@@ -73,10 +77,10 @@ class LogOfReadings:
 
     def _headers(self, topic: TopicRow, at_us: int) -> dict[str, bytes]:
         """Of all records of a batch, but for the `ce_id`, which names batch and partition or twin."""
-        traceparent = tracing.traceparent()
-        return envelope.build(
-            envelope.Envelope("-", self._source, topic.events[0], from_us(at_us), traceparent=traceparent)
-        )
+        at = from_us(at_us).isoformat().replace("+00:00", "Z")
+        headers = {**self._fixed[topic.name], "ce_time": at.encode()}
+        tracing.inject(headers)
+        return headers
 
 
 def identity_of(accepted: Accepted) -> str:
