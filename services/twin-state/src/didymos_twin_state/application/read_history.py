@@ -18,6 +18,8 @@ from didymos_twin_state.domain.reading import OpenParcel
 
 MOST_READINGS: Final = 1_000_000
 LOOK_SECONDS: Final = 0.05
+BEGIN_US: Final = 0  # no reading is older, and none of the future is accepted: spans end within what a database holds
+END_US: Final = 253_402_300_799_000_000  # the year 9999
 Open: TypeAlias = Callable[[StoredParcel], Awaitable[OpenParcel | None]]
 """Opens a stored parcel; None if its key was destroyed."""
 
@@ -76,7 +78,8 @@ async def read_range(query: RangeQuery, reader: Reader, permits: Permits, past: 
     Readings of one time are never torn apart. Raises CONSENT_STALE, PLATFORM_NOT_FOUND, QUERY_TOO_WIDE.
     """
     permits.require(reader, Action.HISTORY, query.twin, feature(query.name))
-    found = await past.readings(query.twin, query.name, (query.from_us, query.to_us), query.min_quality)
+    span = (max(query.from_us, BEGIN_US), min(query.to_us, END_US))
+    found = await past.readings(query.twin, query.name, span, query.min_quality)
     if len(found) <= query.limit:
         return found, None
     times, end = found.times_us, query.limit
@@ -103,7 +106,8 @@ async def read_aggregate(query: AggregateQuery, reader: Reader, permits: Permits
     permits.require(reader, Action.HISTORY, query.twin, feature(query.name))
     if (query.to_us - query.from_us) // query.step_us > MOST_STEPS:
         raise QUERY_TOO_WIDE.problem(limit=MOST_STEPS, detail="ask for longer steps or a shorter span")
-    found = await past.readings(query.twin, query.name, (query.from_us, query.to_us))
+    span = (max(query.from_us, BEGIN_US), min(query.to_us, END_US))
+    found = await past.readings(query.twin, query.name, span)
     numbers = found.numbers
     if numbers is None and query.function != "count":
         raise PLATFORM_INVALID_FIELD.problem(pointer="?property", detail="its values are no numbers")

@@ -31,7 +31,7 @@ from didymos_twin_state.adapters.protobuf import (
     value_of,
 )
 from didymos_twin_state.application.permits import Permits, Reader
-from didymos_twin_state.application.read_history import Past, RangeQuery, read_range
+from didymos_twin_state.application.read_history import END_US, Past, RangeQuery, read_range
 from didymos_twin_state.application.read_twin import read_twin
 from didymos_twin_state.application.write_twin import Pen, patch_desired
 from didymos_twin_state.domain.command import PatchDesired
@@ -42,7 +42,6 @@ from didymos_twin_state.entrypoints.waiting import Arrivals
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 MOST: Final = 100_000
-END_US: Final = 253_402_300_799_000_000
 
 
 def reader(purpose: str) -> Reader:

@@ -20,7 +20,7 @@ from didymos_contracts.errors.twin import (
 from didymos_did import Did, TwinId, parse_strict
 from didymos_kit.access import Principal
 from didymos_kit.dispatch import TOKEN
-from didymos_kit.http.body import Strict, accepts, require_media
+from didymos_kit.http.body import Strict, accepts, check_text, require_media
 from didymos_kit.http.etag import IfMatchHeader, etag
 from didymos_kit.http.principal import Caller
 from didymos_kit.http.problems import problems
@@ -152,6 +152,7 @@ def _writes(router: APIRouter, parts: TwinRoutes) -> None:
         """A merge patch of `property: {value, unit, expires_at_us}`; null removes. RFC 7396."""
         require_media(request, MERGE_PATCH)
         said = parse_strict(await request.body(), floats=True)
+        check_text(said, "")
         await parts.arrivals.applied(token)
         reader = reader_of(caller)
         state = await pen.twins.state(twin_id)

@@ -17,7 +17,14 @@ from fastapi import APIRouter, Query
 
 from didymos_twin_state.application.permits import Permits
 from didymos_twin_state.application.prove_reading import Prover, prove_reading
-from didymos_twin_state.application.read_history import AggregateQuery, Past, RangeQuery, read_aggregate, read_range
+from didymos_twin_state.application.read_history import (
+    END_US,
+    AggregateQuery,
+    Past,
+    RangeQuery,
+    read_aggregate,
+    read_range,
+)
 from didymos_twin_state.domain.aggregate import FUNCTIONS
 from didymos_twin_state.domain.columns import Readings
 from didymos_twin_state.entrypoints.shapes import instant_us, reader_of, step_us, value_json
@@ -25,7 +32,6 @@ from didymos_twin_state.entrypoints.waiting import Arrivals, TokenHeader
 
 LIMIT: Final = 1_000
 MOST: Final = 100_000
-END_US: Final = 253_402_300_799_000_000  # the year 9999
 Property = Annotated[str, Query(min_length=1, max_length=256)]
 Limit = Annotated[int, Query(ge=1, le=MOST)]
 From = Annotated[str, Query(alias="from", max_length=40)]
