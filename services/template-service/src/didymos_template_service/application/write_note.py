@@ -8,9 +8,7 @@ from didymos_template_service.application.ports import Owners, Work
 from didymos_template_service.domain.note import LONGEST, Note, Refused, write
 
 
-async def write_note(
-    twin: TwinId, text: str, writer: Did, owners: Owners, work: Work, clock: Clock
-) -> Note:
+async def write_note(twin: TwinId, text: str, writer: Did, owners: Owners, work: Work, clock: Clock) -> Note:
     """Idempotent. Raises PLATFORM_NOT_FOUND, PLATFORM_INVALID_FIELD."""
     written = write(twin, text, writer, owners.owner_of(twin), clock.now())
     if written is Refused.NOT_THE_OWNER:  # not 403: a stranger must not learn that the twin exists
