@@ -88,6 +88,11 @@ class Partition:
     def reached(self) -> Marks:
         return self._reached
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether a checkpoint would store something."""
+        return self._reached != self._durable
+
     async def claim(self, owner: str, ends: Marks = NOWHERE) -> Marks:
         """Take the partition and say where to start reading both inputs. Raises Fenced.
 

@@ -36,7 +36,8 @@ from didymos_twin_state.application.ports import Fenced, Marks, Moved, Seals
 
 GROUP: Final = "twin-state.apply"
 TOPICS: Final = (READINGS.name, TWIN_WRITE.name)
-CHECKPOINT_SECONDS: Final = 0.5
+CHECKPOINT_SECONDS: Final = (0.1, 2.0)  # between two of one partition: at least, at most
+CHECKPOINT_SHARE: Final = 5  # as many times as long as storing all that is unsaved takes
 COMMIT_SECONDS: Final = 5.0
 SLICE: Final = 32  # records applied between two looks at the event loop
 POLL_SECONDS: Final = 0.1
@@ -87,6 +88,7 @@ class Worker:
         self._seconds = ports.metrics.histogram(TWIN_APPLY_SECONDS)
         self._reached_after = ports.metrics.histogram(TWIN_READING_TO_STATE_SECONDS)
         self._committed_at = 0.0
+        self._storing = 0.0  # seconds that a checkpoint took lately
 
     async def run(self, stopping: Stopping) -> None:
         """Until `stopping`: then what is in hand is applied, stored and left to others."""
@@ -139,8 +141,7 @@ class Worker:
                 await self._guarded(owned, self._again)
             elif owned.readings or owned.writes or owned.failures:
                 await self._guarded(owned, self._work)
-            elif now - owned.stored_at >= CHECKPOINT_SECONDS:
-                owned.stored_at = now
+            elif owned.partition.unsaved and now - owned.stored_at >= self._interval():
                 await self._guarded(owned, self._store)
         await self._tell_lag(group, now)
 
@@ -194,12 +195,20 @@ class Worker:
         if received_us:
             self._reached_after.observe(max(0, self._ports.clock.now_us() - received_us) / 1e6)
         self._count(owned)
-        if now - owned.stored_at >= CHECKPOINT_SECONDS:
-            owned.stored_at = now
-            await owned.partition.checkpoint()
+        if now - owned.stored_at >= self._interval():
+            await self._store(owned)
 
     async def _store(self, owned: Owned) -> None:
+        begun = self._ports.clock.monotonic()
         await owned.partition.checkpoint()
+        owned.stored_at = self._ports.clock.monotonic()
+        self._storing += (owned.stored_at - begun - self._storing) / 4
+
+    def _interval(self) -> float:
+        """Seconds between two checkpoints of a partition: few while little is unsaved, so that history is near."""
+        least, most = CHECKPOINT_SECONDS
+        unsaved = sum(owned.partition.unsaved for owned in self._owned.values())
+        return min(most, max(least, CHECKPOINT_SHARE * self._storing * unsaved))
 
     async def _opened(self, records: Sequence[Stored]) -> tuple[list[ReadingRecord], int]:
         """Records opened, and when the last of them was accepted. What cannot be read leaves its offset behind."""
