@@ -13,13 +13,15 @@ from didymos_learning import (
     Series,
     Windows,
     client_data,
+    errors,
+    half_width,
     layout_for,
     scale_of,
 )
 from didymos_learning.engine import Engine
 from didymos_learning.inline import federate
-from didymos_learning.personal import head_fit, own_only, personalise, squared_losses
-from didymos_learning.report import PersonReport, evaluate, served
+from didymos_learning.personal import candidates, head_fit, own_only, personalise, squared_losses
+from didymos_learning.report import PersonReport, evaluate, interval, served
 from didymos_learning.serving import Forecast, ServedModel, forecast
 from didymos_testing.learning import SMALL_TASK, small_spec, waves
 
@@ -116,6 +118,32 @@ def test_candidates_go_part_of_the_way(engine: Engine, shared: Flat) -> None:
         return personalise(engine, odd_one(), shared, replace(SPEC, personal=only)).candidate.params - shared
 
     np.testing.assert_allclose(first(0.5), 0.5 * first(1.0), atol=1e-6)
+
+
+def test_a_candidate_does_not_depend_on_those_before_it(engine: Engine, shared: Flat) -> None:
+    def of(epochs: tuple[int, ...]) -> dict[str, Flat]:
+        only = replace(SPEC.personal, fine_tune=epochs)
+        return {one.name: one.params for one in candidates(engine, odd_one(), shared, replace(SPEC, personal=only))}
+
+    alone, among = of((3,)), of((1, 3))
+    assert list(among) == ["fine-tune 1", "fine-tune 3", "ditto 0.3", "head-only 1", "head-only 3", "head-only 10"]
+    assert all(np.array_equal(among[name], params) for name, params in alone.items())
+
+
+def test_blocks_of_the_gate_are_long_enough_for_the_horizon_of_the_task() -> None:
+    far = replace(SMALL_TASK, horizon=6)
+    spec = small_spec(task=far)
+    client = client_data("a", waves(54, 900), far)
+    assert 64 <= len(client.gate_b) < 8 * 2 * far.horizon
+    start = np.zeros(spec.model.layout.size, dtype=np.float32)
+    assert personalise(Engine(spec.model), client, start, spec).decision.verdict == "insufficient"
+
+
+def test_the_interval_is_that_of_gate_residuals(engine: Engine, shared: Flat) -> None:
+    odd = odd_one()
+    left = [errors(engine.predict(shared, part), part, odd.scale) for part in (odd.gate_a, odd.gate_b)]
+    assert interval(engine, odd, shared) == half_width(np.concatenate(left))
+    assert interval(engine, client_data("tiny", waves(53, 40), SMALL_TASK), shared) is None
 
 
 def test_own_epochs_are_chosen_on_gate_a(engine: Engine) -> None:

@@ -43,7 +43,7 @@ def personalise(engine: Engine, client: ClientData, params: Flat, spec: RunSpec)
 
     A client without a window in gate-a keeps the global parameters, `insufficient`.
     """
-    found = list(_candidates(engine, client, params, spec)) if len(client.gate_a) else []
+    found = list(candidates(engine, client, params, spec)) if len(client.gate_a) else []
     if not found:
         nothing = Decision("insufficient", len(client.gate_b))
         return Personal(client.subject, params, Candidate("global", params, float("inf")), nothing)
@@ -74,7 +74,8 @@ def own_only(engine: Engine, client: ClientData, spec: RunSpec) -> Candidate:
     return best
 
 
-def _candidates(engine: Engine, client: ClientData, params: Flat, spec: RunSpec) -> Iterator[Candidate]:
+def candidates(engine: Engine, client: ClientData, params: Flat, spec: RunSpec) -> Iterator[Candidate]:
+    """Every candidate of the run, in the order of its specification."""
     wanted = spec.personal
     longest = max(wanted.fine_tune)
     for pull in (0.0, *wanted.ditto):

@@ -149,7 +149,7 @@ def _joined(times: Times, task: TaskSpec) -> NDArray[np.bool_]:
 def _anchors(joined: NDArray[np.bool_], begin: int, end: int, task: TaskSpec) -> NDArray[np.intp]:
     """Rows that end the inputs of a window which lies, with its target, in rows begin..end-1 and in one run."""
     rows = np.arange(begin, end)
-    starts = np.where(joined[begin:end] & (rows > begin), begin, rows)
+    starts = np.where(joined[begin:end], begin, rows)
     run = rows - np.maximum.accumulate(starts) + 1 if len(rows) else rows  # rows of this run so far
     return rows[run >= task.span] - task.horizon
 
