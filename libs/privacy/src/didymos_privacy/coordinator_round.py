@@ -6,7 +6,7 @@ state says what each site is to be told (`order_for`), so a site that comes back
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, cast
 
 from didymos_privacy.agreement import CIPHERTEXT_BYTES, TAG_BYTES
 from didymos_privacy.coordinator_states import (
@@ -99,7 +99,7 @@ def step(state: State, event: From | TimeIsUp) -> State:
         raise PrivacyError("privacy.step_out_of_order", "the list is fixed")
     if event.list != state.cohort.digest:
         raise PrivacyError("privacy.list_inconsistent", "the signature names another list")
-    earlier = dict(_everything(state)).get((place, type(event.message)))
+    earlier = _earlier(state, place, type(event.message))
     if earlier is not None:
         if earlier == event.message:
             return state
@@ -146,12 +146,13 @@ def _for(cohort: Cohort, place: int, lists: Mapping[int, Items]) -> Items:
     return tuple(lists[other][index_of(place, other)] if other in lists else b"" for other in cohort.neighbours(place))
 
 
-def _everything(state: Open) -> list[tuple[tuple[int, type], SiteMessage]]:
-    """Each message that is kept, by place and kind."""
-    kept: list[tuple[int, SiteMessage]] = [*state.said]
-    for name in ("agreed", "shared", "masked", "confirmed"):
-        kept.extend(getattr(state, name, ()))
-    return [((place, type(message)), message) for place, message in kept]
+def _earlier(state: Open, place: int, kind: type) -> SiteMessage | None:
+    """What this site said of that kind, as far as it is kept."""
+    for name in ("said", "agreed", "shared", "masked", "confirmed"):
+        for at, message in getattr(state, name, ()):
+            if at == place and type(message) is kind:
+                return cast("SiteMessage", message)
+    return None
 
 
 def _is_late(state: Open, message: SiteMessage) -> bool:
