@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from didymos_contracts.errors.platform import PLATFORM_DEADLINE, PLATFORM_MALFORMED
+from didymos_contracts.errors.platform import PLATFORM_DEADLINE, PLATFORM_MALFORMED, PLATFORM_UNAVAILABLE
 from didymos_contracts.topics import CONSENT, HEARTBEAT, IDENTITY, TOPICS
 from didymos_did import Did, Facts, Freshness, GrantId, SubjectStatus, TwinId, Usage
 
@@ -116,17 +116,19 @@ class House:
     async def wait(self, token: str | None, seconds: float = WAIT_SECONDS) -> None:
         """Until the parts `i..` and `c..` of a consistency token are in the tails. Others are for who owns them.
 
-        Raises PLATFORM_MALFORMED, PLATFORM_DEADLINE.
+        Raises PLATFORM_MALFORMED, PLATFORM_DEADLINE, PLATFORM_UNAVAILABLE when a tail halted.
         """
         if not token:
             return
         found = parse_token(token)
         try:
-            async with asyncio.timeout(seconds), asyncio.TaskGroup() as both:
-                both.create_task(self.tails.identity.wait([Position(IDENTITY.name, *at) for at in found.get("i", ())]))
-                both.create_task(self.tails.consent.wait([Position(CONSENT.name, *at) for at in found.get("c", ())]))
+            async with asyncio.timeout(seconds):
+                await self.tails.identity.wait([Position(IDENTITY.name, *at) for at in found.get("i", ())])
+                await self.tails.consent.wait([Position(CONSENT.name, *at) for at in found.get("c", ())])
         except TimeoutError:
             raise PLATFORM_DEADLINE.problem(detail="what the consistency token names has not arrived") from None
+        except TailHaltedError as error:
+            raise PLATFORM_UNAVAILABLE.problem(dependency="identity and consent") from error
 
     @staticmethod
     def embedded(
