@@ -13,6 +13,7 @@ from didymos_training_orchestration.adapters.journal import AttemptName
 from didymos_training_orchestration.adapters.signals import Hello, Signal
 from didymos_training_orchestration.domain.run import RunId
 
+WAITING = 4096  # signals of an attempt that nobody took yet
 KEPT_RUNS = 16  # of a site: how so many of its runs ended is told again when it dials in
 
 
@@ -51,7 +52,9 @@ class Inbox:
         self._signals: asyncio.Queue[Signal] = asyncio.Queue()
 
     def put(self, signal: Signal) -> None:
-        self._signals.put_nowait(signal)
+        """Beyond a bound what comes is dropped: who repeats itself so often is told again anyway."""
+        if self._signals.qsize() < WAITING:
+            self._signals.put_nowait(signal)
 
     async def take(self, seconds: float) -> Signal | None:
         """The next signal, or None when there was none for so long."""

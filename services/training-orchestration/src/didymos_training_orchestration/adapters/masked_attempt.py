@@ -12,6 +12,7 @@ from didymos_did import Did
 from didymos_kit import log
 from didymos_privacy import (
     Aborted,
+    Advert,
     Advertising,
     CoordinatorAgreeing,
     CoordinatorConfirming,
@@ -153,6 +154,8 @@ class MaskedAttempt:
         try:
             if isinstance(message, Masked):
                 await self._check_vector(message)
+            if isinstance(message, Advert):
+                self._check_size(signal.site, message)
             if collect(self._state, From(signal.site, signal.list, message)) == self._state:
                 return
         except PrivacyError as error:
@@ -163,6 +166,12 @@ class MaskedAttempt:
             return
         await self._desk.journal.add(self._name, Entry(signal.site, signal.step, signal.raw))
         self._take(signal, message)
+
+    def _check_size(self, site: Did, advert: Advert) -> None:
+        """Raises PrivacyError `privacy.advert_invalid` for more subjects than were admitted there."""
+        member = self._order.cohort.member(site)
+        if member is None or advert.subjects > member.size:
+            raise PrivacyError("privacy.advert_invalid", "more subjects than may take part at this site")
 
     async def _check_vector(self, masked: Masked) -> None:
         """Raises PrivacyError `privacy.vector_mismatched` unless the vector lies here, with the bytes it must have."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 from typing import Final, TypeAlias
 
 from didymos.training.v1 import training_types_pb2 as pb
@@ -106,7 +107,7 @@ def _said(step: str, body: pb.SignalBody) -> Said:
         case "heartbeat":
             return Heartbeat(body.heartbeat.at_us)
         case "refusal":
-            return Refuse(body.refusal.code[:64], body.refusal.detail[:256])
+            return Refuse(plain_text(body.refusal.code, 64), plain_text(body.refusal.detail, 256))
         case "advert":
             return Advert(body.site, body.advert.x25519, body.advert.mlkem, body.advert.subjects)
         case "agree":
@@ -125,6 +126,16 @@ def _said(step: str, body: pb.SignalBody) -> Said:
         case "personal":
             return Personal(tuple(body.personal.subjects))
     raise _invalid(f"step {step} is not known")
+
+
+def plain_text(said: str, most: int) -> str:
+    """What a site said, as text that any store can hold."""
+    return "".join(character for character in said[:most] if character.isprintable())
+
+
+def finite(said: float) -> float:
+    """A figure that a site reports; 0 for one that is none."""
+    return said if isfinite(said) else 0.0
 
 
 def _boxes(boxes: pb.Boxes) -> Boxes:

@@ -12,7 +12,7 @@ from didymos_privacy import Masked, Refuse
 from didymos_training_orchestration.adapters.clear_attempt import ClearAttempt
 from didymos_training_orchestration.adapters.journal import AttemptName, Entry
 from didymos_training_orchestration.adapters.masked_attempt import Desk, MaskedAttempt
-from didymos_training_orchestration.adapters.signals import Clear, Personal, Signal, parse_signal
+from didymos_training_orchestration.adapters.signals import Clear, Personal, Signal, finite, parse_signal, plain_text
 from didymos_training_orchestration.application.results import Offer, Order, Result
 from didymos_training_orchestration.domain.contribution import SubjectReport
 
@@ -98,11 +98,12 @@ class SiteClients:
             return None
         model = await self._model(said.model)
         return SubjectReport(
-            twin=twin, site=site, accepted=said.accepted, reason=said.reason[:128], candidate=said.candidate[:64],
-            bound=said.bound, gate_windows=said.gate_windows, test_windows=said.test_windows,
-            rmse_last_value=said.rmse_last_value, rmse_own=said.rmse_own, rmse_global=said.rmse_global,
-            rmse_personal=said.rmse_personal, score=said.score, interval_low=said.interval_low,
-            interval_high=said.interval_high, model=model,
+            twin=twin, site=site, accepted=said.accepted, reason=plain_text(said.reason, 128),
+            candidate=plain_text(said.candidate, 64), bound=finite(said.bound), gate_windows=said.gate_windows,
+            test_windows=said.test_windows, rmse_last_value=finite(said.rmse_last_value),
+            rmse_own=finite(said.rmse_own), rmse_global=finite(said.rmse_global),
+            rmse_personal=finite(said.rmse_personal), score=finite(said.score),
+            interval_low=finite(said.interval_low), interval_high=finite(said.interval_high), model=model,
         )  # fmt: skip
 
     async def _model(self, said: bytes) -> bytes:
