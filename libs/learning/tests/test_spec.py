@@ -88,6 +88,18 @@ def test_a_missing_or_unknown_member_is_refused(data: st.DataObject) -> None:
         RunSpec.from_json(spelled(said))
 
 
+@given(st.lists(st.tuples(st.integers(0, len(SPEC.to_json()) - 1), st.integers(0, 255)), min_size=1, max_size=3))
+def test_bytes_changed_on_the_way_are_refused_or_are_a_value(changes: list[tuple[int, int]]) -> None:
+    raw = bytearray(SPEC.to_json())
+    for place, byte in changes:
+        raw[place] = byte
+    try:
+        value = RunSpec.from_json(bytes(raw))
+    except LearningError:
+        return
+    assert value.to_json() == bytes(raw)
+
+
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_specification_are_refused(raw: bytes) -> None:
     with pytest.raises(LearningError, match=r"training\.spec_malformed"):
@@ -106,10 +118,32 @@ def test_bytes_that_are_no_specification_are_refused(raw: bytes) -> None:
         lambda raw: raw.replace(b'"seed":"0001', b'"seed":"00zz'),
         lambda raw: raw.replace(b'"engine":"loop"', b'"engine":"stacked"'),
         lambda raw: raw.replace(b'"engine":"loop"', b'"engine":1'),
+        lambda raw: raw.replace(b'"lr":0.01', b'"lr":' + b"1" * 400),
+        lambda raw: raw.replace(b'"clip":4', b'"clip":' + b"1" * 400),
+        lambda raw: raw.replace(b'"rounds":24', b'"rounds":' + b"9" * 5000),
+        lambda raw: raw.replace(b'"units":32', b'"units":32,"\\ud800":1'),
+        lambda raw: raw.replace(b'"fedavgm"', b'"\\ud800"'),
         lambda raw: b"[" * 100_000,
         lambda raw: raw + b" " * (1 << 20),
     ],
-    ids=["space", "real", "twice", "exponent", "nan", "hex-space", "hex", "literal", "literal-type", "deep", "long"],
+    ids=[
+        "space",
+        "real",
+        "twice",
+        "exponent",
+        "nan",
+        "hex-space",
+        "hex",
+        "literal",
+        "literal-type",
+        "huge",
+        "huge-or-null",
+        "digits",
+        "key",
+        "text",
+        "deep",
+        "long",
+    ],  # fmt: skip
 )
 def test_another_spelling_is_refused(spoil: object) -> None:
     raw = spoil(SPEC.to_json())  # type: ignore[operator]

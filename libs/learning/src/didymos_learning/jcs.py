@@ -15,6 +15,7 @@ from didymos_learning.errors import LearningError
 Json: TypeAlias = Any  # what json.loads gives: it becomes a value at once
 T = TypeVar("T")
 LIMIT: Final = 1 << 20  # bytes of one specification
+EXACT: Final = 1 << 53  # whole numbers up to here have one spelling as a double
 
 
 def _malformed(where: str, wanted: str) -> LearningError:
@@ -35,7 +36,7 @@ def to_json(value: object) -> bytes:
     """The canonical bytes of a dataclass; bytes are hexadecimal. Raises LearningError for NaN and its like."""
     try:
         return rfc8785.dumps(_plain(value))
-    except rfc8785.CanonicalizationError as error:
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise LearningError("training.spec_malformed", detail=str(error)) from error
 
 
@@ -94,13 +95,18 @@ def _either(kinds: tuple[Any, ...], said: Json, where: str) -> object:
     for kind in kinds:
         if (kind is NoneType and said is None) or type(said) is kind:
             return said
-    if float in kinds and type(said) is int:
+    if float in kinds and _is_number(said):
         return float(said)
     raise _malformed(where, " or ".join("null" if kind is NoneType else kind.__name__ for kind in kinds))
 
 
+def _is_number(said: Json) -> bool:
+    """A real, or a whole number that JSON's readers agree on (RFC 8785: to 2^53)."""
+    return abs(said) <= EXACT if type(said) is int else type(said) is float and math.isfinite(said)
+
+
 def _scalar(kind: Any, said: Json, where: str) -> object:  # noqa: ANN401 - a type form
-    if kind is float and type(said) in (int, float) and math.isfinite(said):
+    if kind is float and _is_number(said):
         return float(said)
     if kind is bytes and isinstance(said, str) and said == said.lower():
         try:
