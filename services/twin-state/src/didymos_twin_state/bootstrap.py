@@ -170,8 +170,8 @@ def _gate(made: _Made) -> Gate:
 
 def _api(made: _Made) -> list[APIRouter]:
     house = made.house
-    twins = rest.TwinRoutes(made.permits, made.pen, made.arrivals, made.requests)
-    cursors = Cursors(house.keys.secret("twin-state/cursors"), "history")
+    secret = house.keys.secret("twin-state/cursors")
+    twins = rest.TwinRoutes(made.permits, made.pen, made.arrivals, made.requests, Cursors(secret, "twins"))
     prover = ParcelProver(made.history, made.seals)
-    past = rest_history.HistoryRoutes(made.permits, made.past, made.arrivals, cursors, prover)
+    past = rest_history.HistoryRoutes(made.permits, made.past, made.arrivals, Cursors(secret, "history"), prover)
     return [rest.routes(twins), rest_history.routes(past)]

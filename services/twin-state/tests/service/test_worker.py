@@ -1,5 +1,6 @@
 """The worker goes on through stores that fall back, owners that come between, and records that nobody can read."""
 
+import asyncio
 from pathlib import Path
 
 import httpx
@@ -8,12 +9,14 @@ from didymos_contracts.topics import READINGS, TWIN_WRITE
 from didymos_did import Did
 from didymos_kit.eventlog import Record, envelope
 from didymos_kit.hot import Script
+from didymos_kit.service import Stopping
 from didymos_testing.house import a_house, served
 from didymos_testing.twin_world import GLUCOSE, TwinWorld, twin_world
 from didymos_twin_state.adapters.history import SqlHistory
 from didymos_twin_state.adapters.hot import HotStore
 from didymos_twin_state.bootstrap import bootstrap
 from didymos_twin_state.settings import TwinStateSettings
+from sqlalchemy import text
 
 WIPE = Script("redis.call('FLUSHALL')")
 MINUTE_US = 60_000_000
@@ -57,6 +60,37 @@ async def test_another_owner_takes_the_partition_and_this_one_takes_it_back(tmp_
         token = await world.send([101.0], [now - MINUTE_US])
         assert await value(client, world, token) == 101.0
         assert await counted(client, world, token) == 2
+
+
+async def test_workers_that_come_and_go_apply_each_reading_once(tmp_path: Path) -> None:
+    async with twin_world(tmp_path) as world:
+        people = [TwinWorld(world.world, f"person {number}") for number in range(6)]
+        for person in people:
+            await person.create()
+        now, tokens = world.house.clock.now_us(), list[str]()
+
+        async def ingest(round_: int) -> None:
+            for person in people:
+                batch = person.batch([100.0 + round_], [now - (20 - round_) * MINUTE_US])
+                tokens.append(await person.append(batch, batch))
+
+        for round_ in range(0, 9, 3):
+            await ingest(round_)
+            settings, leaving = TwinStateSettings(role="worker", member=f"other {round_}"), Stopping()
+            async with bootstrap(settings, world.house) as other, asyncio.TaskGroup() as loops:
+                loops.create_task(other.loops[0](leaving))
+                await ingest(round_ + 1)
+                for person in people:  # whoever owns the partition now has applied it
+                    async with person.rest(person.owner) as client:
+                        assert await value(client, person, ",".join(tokens)) == 100.0 + round_ + 1
+                leaving.set()
+            await ingest(round_ + 2)
+        for person in people:
+            async with person.rest(person.owner) as client:
+                assert await value(client, person, ",".join(tokens)) == 108.0
+                assert await counted(client, person, ",".join(tokens)) == 9
+        async with world.house.database("twin-state") as database, database.read() as connection:
+            assert await connection.scalar(text("select count(*) from reading_parcel")) == 6 * 9
 
 
 async def test_what_nobody_can_read_is_kept_aside_and_passed(tmp_path: Path) -> None:

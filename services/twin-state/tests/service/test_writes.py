@@ -87,6 +87,21 @@ async def test_only_the_registered_owner_creates_a_twin_and_once(tmp_path: Path)
     ]  # fmt: skip
 
 
+async def test_an_owner_lists_its_own_twins_and_no_others(tmp_path: Path) -> None:
+    async with twin_world(tmp_path) as world:
+        token = await world.create()
+        other = TwinWorld(world.world, "clinic")
+        await other.create()
+        async with world.rest(world.owner) as mine, world.rest(STRANGER) as theirs:
+            heard = {"consistency-token": token}
+            found = (await mine.get("/v1/twins", params={"limit": 5}, headers=heard)).json()
+            none = (await theirs.get("/v1/twins", headers=heard)).json()
+    assert found == {
+        "twins": [{"twin": world.twin, "profile": "glucose@1", "lifecycle": "active", "revision": 1}], "next": None,
+    }  # fmt: skip
+    assert none == {"twins": [], "next": None}
+
+
 async def test_to_administer_is_granted_by_path(tmp_path: Path) -> None:
     async with twin_world(tmp_path) as world:
         created = await world.create()

@@ -26,6 +26,7 @@ from didymos_twin_state.application.ports import (
     ParcelRow,
     SealedBlob,
     StoredParcel,
+    TwinRow,
 )
 from didymos_twin_state.domain.twin import Lifecycle
 
@@ -103,6 +104,12 @@ class SqlHistory:
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
         return Marks() if row is None else Marks(row.readings, row.writes)
+
+    async def owned(self, owner: str, after: str, limit: int) -> Sequence[TwinRow]:
+        query = select(TWINS).where(TWINS.c.owner == owner, TWINS.c.id > after, TWINS.c.lifecycle != Lifecycle.ERASED)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query.order_by(TWINS.c.id).limit(limit))).all()
+        return [TwinRow(row.id, row.part, row.owner, row.profile, row.lifecycle, row.revision) for row in rows]
 
     async def incoming(self, twin: str) -> Sequence[tuple[str, str]]:
         query = select(RELATIONS.c.source, RELATIONS.c.name).where(RELATIONS.c.target == twin, RELATIONS.c.accepted)

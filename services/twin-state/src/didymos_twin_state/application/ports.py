@@ -144,6 +144,9 @@ class TwinHistory(Protocol):
     async def marks(self, part: int) -> Marks:
         """What is durable of a partition."""
 
+    async def owned(self, owner: str, after: str, limit: int) -> Sequence[TwinRow]:
+        """Twins that `owner` created and that live, by id from `after` on. Their relations are left out."""
+
     async def incoming(self, twin: str) -> Sequence[tuple[str, str]]:
         """(source, name) of the accepted relations that end in `twin`."""
 
