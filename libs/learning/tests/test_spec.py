@@ -143,7 +143,7 @@ def test_bytes_that_are_no_specification_are_refused(raw: bytes) -> None:
         "text",
         "deep",
         "long",
-    ],  # fmt: skip
+    ],
 )
 def test_another_spelling_is_refused(spoil: object) -> None:
     raw = spoil(SPEC.to_json())  # type: ignore[operator]
