@@ -27,6 +27,7 @@ unit: setup ## unit and contract tests on the embedded adapters
 check: static unit ## everything quick: static and unit
 
 test: check ## what a newcomer runs: set-up, checks and all tests that need no server
+	@$(BIN)/pytest -n 2 --dist loadfile -m "slow and not servers and not chaos" libs services cli tests
 
 demo: setup ## the main job on real data (ARGS=--json prints one JSON object)
 	@$(BIN)/didymos demo $(ARGS)
