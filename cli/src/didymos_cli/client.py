@@ -4,6 +4,7 @@ identity.md section 9 (RFC 7523, RFC 9449); platform.md 4 and architecture.md 6.
 the service answered.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 import httpx
 from didymos_contracts.errors import Problem
+from didymos_contracts.errors.platform import PLATFORM_UNAVAILABLE
 from didymos_did import Did, ProofKey, Purpose, Signer, make_assertion, make_proof
 from didymos_kit.errors import from_json
 from didymos_kit.telemetry.tracing import traceparent
@@ -20,6 +22,12 @@ GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 TOKEN_PATH: Final = "/identity/v1/oauth/token"  # noqa: S105 - a path
 TOKEN_MARGIN_SECONDS: Final = 30
 TIMEOUT_SECONDS: Final = 30.0
+PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 4.0)  # seconds between attempts
+UNPLACED_SECONDS: Final = 15.0
+NOT_YET: Final = frozenset({
+    "platform.not_found", "platform.forbidden", "steward.bounds_unusable", "market.offer_exceeds_grants",
+    "market.below_cohort", "grant.not_owner",
+})  # fmt: skip
 NONCE: Final = "dpop-nonce"
 CONSISTENCY: Final = "consistency-token"
 
@@ -32,6 +40,7 @@ class Seen:
     """
 
     offsets: dict[str, int] = field(default_factory=dict)
+    unplaced_until: float = 0.0  # monotonic: until then something may be on its way that no token names
 
     def remember(self, token: str | None) -> None:
         """Take in `3:91822,i3:88`; a lower offset of a part says nothing new."""
@@ -39,6 +48,11 @@ class Seen:
             part, _, offset = entry.partition(":")
             if offset.isdigit():
                 self.offsets[part] = max(int(offset), self.offsets.get(part, 0))
+
+    def join(self, other: "Seen", prefixes: str = "") -> None:
+        """Know what `other` knows."""
+        self.remember(other.token(prefixes))
+        self.unplaced_until = max(self.unplaced_until, other.unplaced_until)
 
     def token(self, prefixes: str = "") -> str:
         """All of it, or the parts that begin with one of `prefixes`: `ic` for identity and consent."""
@@ -82,10 +96,13 @@ class Client:
         headers: Mapping[str, str] | None = None,
         purpose: Purpose | None = None,
     ) -> httpx.Response:
-        """`path`: `/<service>/v1/...`. Bytes go as they are, all else as JSON. Raises the Problem that is answered."""
-        service = path.split("/", 2)[1]
-        token = await self.token(service, purpose)
+        """`path`: `/<service>/v1/...`. Bytes go as they are, all else as JSON. Raises the Problem that is answered.
+
+        What passes by itself is tried again for a while; a repeated POST is known by its key and done once.
+        """
         sent: dict[str, Any] = {"params": params or None, "headers": dict(headers or {})}
+        if method == "POST":
+            sent["headers"].setdefault("idempotency-key", str(uuid4()))
         if isinstance(body, bytes):
             sent["content"] = body
             sent["headers"].setdefault("content-type", "application/json")
@@ -93,7 +110,22 @@ class Client:
             sent["json"] = body
         if self.seen.offsets:
             sent["headers"][CONSISTENCY] = self.seen.token()
-        return await self._proving(service, method, path, token, sent)
+        service = path.split("/", 2)[1]
+        for pause in (*PAUSES, None):
+            try:
+                token = await self.token(service, purpose)
+                return await self._proving(service, method, path, token, sent)
+            except Problem as problem:
+                if pause is None or not self._passes(problem):
+                    raise
+            await asyncio.sleep(pause)
+        raise AssertionError("the last attempt answers or raises")
+
+    def _passes(self, problem: Problem) -> bool:
+        """Whether it is worth another try: the house says so, or what was written a moment ago is still on its way."""
+        return problem.row.retry == "later" or (
+            problem.row.code in NOT_YET and time.monotonic() < self.seen.unplaced_until
+        )
 
     async def token(self, service: str, purpose: Purpose | None = None) -> str:
         """An access token for `<origin>/<service>`, kept until shortly before its end."""
@@ -127,7 +159,7 @@ class Client:
             headers = {**made["headers"], **traced(), "dpop": self.proof(service, method, path, token)}
             if token is not None:
                 headers["authorization"] = f"DPoP {token}"
-            answer = await self._http.request(method, self.origin + path, **{**made, "headers": headers})
+            answer = await self._send(method, path, {**made, "headers": headers})
             self._learn(service, answer)
             if answer.status_code < 400:
                 return answer
@@ -136,10 +168,21 @@ class Client:
                 raise problem
         raise AssertionError("two attempts answer or raise")
 
+    async def _send(self, method: str, path: str, request: dict[str, Any]) -> httpx.Response:
+        """Raises ConnectionError when nobody listens, PLATFORM_UNAVAILABLE when the answer does not come."""
+        try:
+            return await self._http.request(method, self.origin + path, **request)
+        except httpx.ConnectError as error:
+            raise ConnectionError(f"{self.origin} does not answer") from error
+        except httpx.TransportError as error:
+            raise PLATFORM_UNAVAILABLE.problem(detail=type(error).__name__) from error
+
     def _learn(self, service: str, answer: httpx.Response) -> None:
         if NONCE in answer.headers:
             self._nonces[service] = answer.headers[NONCE]
         self.seen.remember(answer.headers.get(CONSISTENCY))
+        if answer.status_code == 202 and CONSISTENCY not in answer.headers:  # committed, its place not known yet
+            self.seen.unplaced_until = time.monotonic() + UNPLACED_SECONDS
 
 
 def traced() -> dict[str, str]:
@@ -154,7 +197,7 @@ def problem_in(answer: httpx.Response) -> Problem:
         said = answer.json()
     except ValueError:
         said = {}
-    return from_json(said if isinstance(said, dict) else {"detail": f"status {answer.status_code}"})
+    return from_json(said if isinstance(said, dict) and "code" in said else {"detail": f"status {answer.status_code}"})
 
 
 def http_client() -> httpx.AsyncClient:

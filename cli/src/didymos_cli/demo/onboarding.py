@@ -1,5 +1,6 @@
 """Owners register their twins, enrol their devices and sign their grants."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,8 +47,15 @@ def training_terms(rounds: int, people: int, span: timedelta = timedelta(days=90
 async def onboard(stage: Stage, terms: Terms) -> Mapping[str, Grants]:
     """All people; their grants by twin. `terms`: to train."""
     found = await each(stage.cast.people, lambda person: _onboard(stage, person, terms))
+    await _settled(stage)
     stage.say(f"{len(found)} owners registered their twins, enrolled their devices and signed {4 * len(found)} grants")
     return {person.twin: grants for person, grants in zip(stage.cast.people, found, strict=True)}
+
+
+async def _settled(stage: Stage) -> None:
+    """Devices cannot try again as clients do: wait until nothing is on its way any more."""
+    until = max(stage.client(person.owner).seen.unplaced_until for person in stage.cast.people)
+    await asyncio.sleep(max(0.0, until - time.monotonic()))
 
 
 async def _onboard(stage: Stage, person: Person, terms: Terms) -> Grants:
@@ -73,4 +81,4 @@ def seen_by(stage: Stage, signer: Signer) -> None:
     """Somebody who acts on what all owners did waits for it: it learns how far their writes went."""
     mine = stage.client(signer).seen
     for person in stage.cast.people:
-        mine.remember(stage.client(person.owner).seen.token("ic"))
+        mine.join(stage.client(person.owner).seen, "ic")

@@ -20,7 +20,7 @@ async def read_after_revocation(stage: Stage, grants: Mapping[str, Grants]) -> s
     """A clinician reads, the owner revokes, the clinician is denied as for a twin that is not there."""
     person = stage.cast.people[-1]
     owner, clinician = stage.client(person.owner), stage.client(stage.cast.clinician)
-    clinician.seen.remember(owner.seen.token("ic"))
+    clinician.seen.join(owner.seen, "ic")
     path = f"/twin-state/v1/twins/{person.twin}"
     await clinician.get(path, purpose=HEALTH)
     await revoke_grant(owner, grants[person.twin].care)
