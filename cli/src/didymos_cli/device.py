@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import httpx
+from didymos_contracts.errors.platform import PLATFORM_UNAVAILABLE
 from didymos_readings.batch import Envelope, message_of
 
 from didymos_cli.client import Seen, problem_in, traced
@@ -32,20 +33,28 @@ async def send_batch(http: httpx.AsyncClient, origin: str, envelope: Envelope, s
     """
     body = message_of(envelope).SerializeToString()
     for attempt in range(1, ATTEMPTS + 1):
-        headers = {"content-type": MEDIA, **traced()}
-        if seen.offsets:
-            headers["consistency-token"] = seen.token()
-        answer = await http.post(origin + PATH, content=body, headers=headers)
-        if answer.status_code < 400:
+        answer = await _posted(http, origin, body, seen)
+        if answer is not None and answer.status_code < 400:
             seen.remember(answer.headers.get("consistency-token"))
             said: dict[str, object] = answer.json()
             seen.remember(str(said.get("token", "")))
             return said
-        problem = problem_in(answer)
+        problem = PLATFORM_UNAVAILABLE.problem() if answer is None else problem_in(answer)
         if problem.row.retry != "later" or attempt == ATTEMPTS:
             raise problem
-        await asyncio.sleep(float(answer.headers.get("retry-after", "1")))
+        await asyncio.sleep(float("1" if answer is None else answer.headers.get("retry-after", "1")))
     raise AssertionError("the last attempt answers or raises")
+
+
+async def _posted(http: httpx.AsyncClient, origin: str, body: bytes, seen: Seen) -> httpx.Response | None:
+    """The answer; None if none came, which says nothing of whether the batch was taken."""
+    headers = {"content-type": MEDIA, **traced()}
+    if seen.offsets:
+        headers["consistency-token"] = seen.token()
+    try:
+        return await http.post(origin + PATH, content=body, headers=headers)
+    except httpx.TransportError:
+        return None
 
 
 async def send_all(http: httpx.AsyncClient, origin: str, envelopes: Iterable[tuple[Envelope, int]], seen: Seen) -> Sent:
