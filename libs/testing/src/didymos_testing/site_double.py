@@ -77,6 +77,8 @@ class SiteDouble:
     spoil: Callable[[bytes], bytes] = lambda raw: raw
     weight: float = 10.0
     model: bytes = b"sealed parameters of a personal model, longer than a digest"
+    boast: int = 0  # subjects that it claims beyond those it was told to train on
+    gradients: list[bytes] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
     closed: list[tuple[int, str]] = field(default_factory=list)
     again: asyncio.Event = field(default_factory=asyncio.Event)
@@ -158,13 +160,14 @@ class SiteDouble:
             params = await self._fetch(stub, body.params)
             self._objects.clear()
             self._opened[key] = tuple(body.open.twins)
+            self.gradients.append(body.open.validation_gradient)
             if body.open.masking == "none":
                 if not self._mute("clear", body.round):
                     yield await self._clear(said, body, params, stub)
                 return
             attempt = Attempt(*key, body.params, body.spec, self.spec.model.layout.size + 1, Minima())
             secret = sha256(f"{self.did}{key}".encode()).digest()
-            self._states[key], advert = start(attempt, self.did, len(body.open.twins), secret)
+            self._states[key], advert = start(attempt, self.did, len(body.open.twins) + self.boast, secret)
             said.advert.CopyFrom(pb.Advert(x25519=advert.x25519, mlkem=advert.mlkem, subjects=advert.subjects))
             if not self._mute("advert", body.round):
                 yield self.signed("advert", said, advert)

@@ -12,10 +12,10 @@ class PaceSettings(Section):
 
     first_training_seconds: float = Field(default=600.0, gt=0)
     gather_seconds: float = Field(default=120.0, gt=0)  # for sites before a round, and for their return after a restart
-    setup_seconds: float = Field(default=30.0, gt=0)
+    setup_seconds: float = Field(default=60.0, gt=0)
     mask_seconds: float = Field(default=120.0, gt=0)
-    confirm_seconds: float = Field(default=30.0, gt=0)
-    unmask_seconds: float = Field(default=30.0, gt=0)
+    confirm_seconds: float = Field(default=60.0, gt=0)
+    unmask_seconds: float = Field(default=60.0, gt=0)
     personal_seconds: float = Field(default=1800.0, gt=0)
 
 

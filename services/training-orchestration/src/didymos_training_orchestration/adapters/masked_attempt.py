@@ -50,10 +50,10 @@ ADVERTISE: Final = "ADVERTISE"
 class Patience:
     """Seconds that each stage waits for answers. After a restart it begins when the sites are back."""
 
-    setup_seconds: float = 30.0
+    setup_seconds: float = 60.0
     mask_seconds: float = 120.0
-    confirm_seconds: float = 30.0
-    unmask_seconds: float = 30.0
+    confirm_seconds: float = 60.0
+    unmask_seconds: float = 60.0
     return_seconds: float = 120.0
 
     def of(self, name: str) -> float:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from didymos_did import TwinId, decide
+from didymos_did import Freshness, TwinId, decide
 from didymos_learning import flat_view
 
+from didymos_training_orchestration.application.collect import ASK_AGAIN_SECONDS
 from didymos_training_orchestration.application.complete_run import participation
 from didymos_training_orchestration.application.results import Order
 from didymos_training_orchestration.application.world import World
@@ -18,6 +19,7 @@ ATTEMPT = 1
 async def personalise(run: Run, world: World) -> Sequence[SubjectReport]:
     """The reports, of subjects that took part and whose owners still allow it."""
     took_part = participation(await world.units(lambda work: work.rounds.of(run.id)))
+    await _fresh(took_part.cohort, world)
     cohort = took_part.cohort if run.clients == "simulated" else _allowed(run, took_part.cohort, world)
     if not cohort.members:
         return ()
@@ -40,6 +42,17 @@ async def personalise(run: Run, world: World) -> Sequence[SubjectReport]:
         digest,
     )
     return await world.clients[run.clients].personalise(order, params)
+
+
+async def _fresh(cohort: Cohort, world: World) -> None:
+    """Wait, a while, until it is known what owners allow now: a stale moment must not cost anybody a model."""
+    twins = [subject.twin for member in cohort.members for subject in member.subjects]
+    until = world.clock.monotonic() + world.pace.gather_seconds
+    clients = next(iter(world.clients.values()))
+    while any(world.consent.facts(twin).freshness is not Freshness.FRESH for twin in twins):
+        if world.clock.monotonic() >= until:
+            return
+        await clients.changed(ASK_AGAIN_SECONDS)
 
 
 def _allowed(run: Run, cohort: Cohort, world: World) -> Cohort:
