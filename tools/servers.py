@@ -1,8 +1,8 @@
 """`python tools/servers.py start|stop|status|env`: real Redis, PostgreSQL and Kafka on loopback, for tests.
 
-They live in build/servers, on free ports, and end by the process ids noted there. A server that `DIDYMOS_<NAME>_URL`
-points at is used as it is and never started. Missing programs are installed by the system's package manager when this
-runs as root; else the message says what is missing.
+They live in build/servers, or in $SERVERS_FOLDER, on free ports, and end by the process ids noted there. A server that
+`DIDYMOS_<NAME>_URL` points at is used as it is and never started. Missing programs are installed by the system's
+package manager when this runs as root; else the message says what is missing.
 """
 
 import fcntl
@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-FOLDER: Final = ROOT / "build/servers"
+JARS: Final = ROOT / "build/servers"
+FOLDER: Final = Path(os.environ.get("SERVERS_FOLDER") or JARS)  # another one: a set of servers of its own
 START_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 20.0
 KAFKA: Final = "4.3.1"
@@ -197,10 +198,11 @@ API_VERSIONS: Final = bytes.fromhex("0000000a 0012 0000 00000001 ffff")  # lengt
 
 def kafka_jars() -> Path:
     """Fetched once; they stay when the servers are stopped."""
-    jars = FOLDER / f"kafka-{KAFKA}-jars"
+    jars = JARS / f"kafka-{KAFKA}-jars"
     if not jars.exists():
         maven = program("mvn", "maven")
-        with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        JARS.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=JARS) as folder:
             (Path(folder) / "pom.xml").write_text(POM.format(kafka=KAFKA, log4j=LOG4J))
             command = [maven, "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars"]
             done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
