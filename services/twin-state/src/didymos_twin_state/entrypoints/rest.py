@@ -47,6 +47,19 @@ from didymos_twin_state.entrypoints.shapes import reader_of, row_json, view_json
 from didymos_twin_state.entrypoints.waiting import Arrivals, TokenHeader
 
 MERGE_PATCH: Final = "application/merge-patch+json"
+PATCH_SCHEMA: Final = {
+    "type": "object",
+    "description": "By property; null removes. Members that are left out stay as they are (RFC 7396).",
+    "additionalProperties": {
+        "type": ["object", "null"],
+        "properties": {
+            "value": {"description": "A number, true or false, a text, or [longitude, latitude, altitude]"},
+            "unit": {"type": "string", "description": "UCUM code"},
+            "expires_at_us": {"type": "integer", "minimum": 0, "description": "0: does not expire"},
+        },
+        "additionalProperties": False,
+    },
+}
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)]
 Text = Annotated[str, Field(min_length=1, max_length=256)]
 RELATIONS: Final = "relations"  # paths of the right to administer
@@ -158,6 +171,7 @@ def _writes(router: APIRouter, parts: TwinRoutes) -> None:
     @router.patch(
         "/{twin_id}/desired",
         responses=problems(TWIN_REVISION_CONFLICT, PLATFORM_PRECONDITION_REQUIRED, DESIRED_OUT_OF_BOUNDS),
+        openapi_extra={"requestBody": {"required": True, "content": {MERGE_PATCH: {"schema": PATCH_SCHEMA}}}},
     )
     @accepts(floats=True)
     async def patch(

@@ -17,7 +17,7 @@ from didymos_twin_state.entrypoints.waiting import Arrivals, TokenHeader
 def routes(streams: LiveTwins, arrivals: Arrivals) -> APIRouter:
     router = APIRouter(prefix="/v1/twins", responses=problems(PLATFORM_NOT_FOUND, CONSENT_STALE, READ_TOKEN_TIMEOUT))
 
-    @router.get("/{twin_id}/events")
+    @router.get("/{twin_id}/events", responses={200: {"content": {"text/event-stream": {}}}})
     async def events(twin_id: str, caller: Caller, request: Request, token: TokenHeader = None) -> Response:
         """Events `changed`; `resync` with the state when `Last-Event-ID` is too old; `end` with a reason."""
         await arrivals.applied(token)
