@@ -87,12 +87,12 @@ async def test_an_advert_of_more_subjects_than_were_admitted_is_not_listed(
 ) -> None:
     from didymos_training_orchestration.settings import PaceSettings
 
-    people, spec = People.at(5, 3), a_spec(rounds=1)
+    people, spec = People.at(6, 2), a_spec(rounds=1)
     sites = people.doubles(spec)
     sites[0].boast = 7
     async with run_of(tmp_path, spec, sites, people, pace=PaceSettings(first_training_seconds=4)) as (coordinator, run):
         assert (await coordinator.start(run)).status_code == 200
         await coordinator.ended(run)
         (round_,) = await coordinator.rounds(run)
-    assert round_["accepted"] == 4
+    assert round_["accepted"] == 5
     assert {"member": sites[0].did, "attempt": 1, "outcome": "deadline"} in round_["members"]

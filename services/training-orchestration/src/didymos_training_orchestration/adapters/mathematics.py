@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -29,15 +28,9 @@ class TorchMathematics:
         async with self._turn:
             return await asyncio.to_thread(self._gradient, spec, params)
 
-    def fingerprint(self) -> str:
-        return self._fingerprint
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        import torch
-
-        kernels = f"{torch.backends.cpu.get_cpu_capability()}; MKL_CBWR {os.environ.get('MKL_CBWR', 'unset')}"
-        return f"torch {torch.__version__}; {kernels}; numpy {np.__version__}; loop"
+    async def fingerprint(self) -> str:
+        async with self._turn:
+            return await asyncio.to_thread(_fingerprint)
 
     def _gradient(self, spec: RunSpec, params: Flat) -> Flat:
         from didymos_learning.engine import Engine, validation_gradient
@@ -54,6 +47,14 @@ class TorchMathematics:
             people = read_glucose(self._validation).values()
             self._windows[name] = validation_windows(people, spec.model.task)
         return self._windows[name]
+
+
+def _fingerprint() -> str:
+    """In a thread: the first import of torch takes seconds, and the loop must go on."""
+    import torch
+
+    kernels = f"{torch.backends.cpu.get_cpu_capability()}; MKL_CBWR {os.environ.get('MKL_CBWR', 'unset')}"
+    return f"torch {torch.__version__}; {kernels}; numpy {np.__version__}; loop"
 
 
 def _initial(spec: RunSpec) -> Flat:

@@ -52,7 +52,7 @@ async def drive_run(name: RunId, epoch: int, world: World) -> None:
 async def _begun(name: RunId, epoch: int, world: World) -> Run:
     """The run with its first parameters; another machine than before is noted, for its bits may differ."""
     run = await world.units(lambda work: hold(name, epoch, work))
-    fingerprint = world.mathematics.fingerprint()
+    fingerprint = await world.mathematics.fingerprint()
     if run.params:
         if run.fingerprint == fingerprint or not run.bitwise:
             return run

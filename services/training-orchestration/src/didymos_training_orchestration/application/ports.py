@@ -175,5 +175,5 @@ class Mathematics(Protocol):
     async def validation_gradient(self, spec: RunSpec, params: Flat) -> Flat | None:
         """None when the specification commits no validation data. Raises TRAINING_VALIDATION_MISMATCHED."""
 
-    def fingerprint(self) -> str:
+    async def fingerprint(self) -> str:
         """What the bits of a result depend on beside the specification."""
