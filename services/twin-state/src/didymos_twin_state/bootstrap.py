@@ -38,7 +38,7 @@ from didymos_twin_state.domain.reading import OpenParcel
 from didymos_twin_state.entrypoints import rest, rest_forecast, rest_history, rest_live
 from didymos_twin_state.entrypoints.commands import Requests
 from didymos_twin_state.entrypoints.consumer import Worker, WorkerPorts
-from didymos_twin_state.entrypoints.gate import Gate
+from didymos_twin_state.entrypoints.gate import Gate, GatePorts
 from didymos_twin_state.entrypoints.grpc import HistoryRpc, TwinStateRpc
 from didymos_twin_state.entrypoints.grpc_forecast import ForecastsRpc
 from didymos_twin_state.entrypoints.live import LiveTwins
@@ -165,7 +165,8 @@ def _worker(made: _Made, name: str) -> Worker:
 
 def _gate(made: _Made) -> Gate:
     house = made.house
-    return Gate(house.event_log, made.database, made.writes, made.twins, house.facts, house.clock, made.source)
+    ports = GatePorts(house.event_log, made.database, made.writes, made.twins, house.facts, house.clock, made.source)
+    return Gate(ports, house.metrics)
 
 
 def _api(made: _Made) -> list[APIRouter]:

@@ -6,10 +6,12 @@ from pathlib import Path
 import httpx
 import pytest
 from didymos_contracts.topics import READINGS, TWIN_WRITE
-from didymos_did import Did
+from didymos_did import Did, TwinId
 from didymos_kit.eventlog import Record, envelope
+from didymos_kit.eventlog.partition import partition_of
 from didymos_kit.hot import Script
 from didymos_kit.service import Stopping
+from didymos_testing.did import a_signer
 from didymos_testing.house import a_house, served
 from didymos_testing.twin_world import GLUCOSE, TwinWorld, twin_world
 from didymos_twin_state.adapters.history import SqlHistory
@@ -62,6 +64,22 @@ async def test_another_owner_takes_the_partition_and_this_one_takes_it_back(tmp_
         assert await counted(client, world, token) == 2
 
 
+async def test_a_database_behind_the_hot_store_catches_up_by_claims(tmp_path: Path) -> None:
+    """A restored backup: its epochs are lower than those that Redis has seen."""
+    async with a_house(tmp_path) as house:
+        part = partition_of(TwinId(a_signer("twin self").did).encode(), 64)
+        await HotStore(house.hot).claim(part, 4)
+        async with (
+            bootstrap(TwinStateSettings(wait_seconds=30), house) as service,
+            served(house, service) as running,
+        ):
+            world = TwinWorld(running)
+            await world.create()
+            token = await world.send([100.0], [house.clock.now_us()])
+            async with world.rest(world.owner) as client:
+                assert await value(client, world, token) == 100.0
+
+
 async def test_workers_that_come_and_go_apply_each_reading_once(tmp_path: Path) -> None:
     async with twin_world(tmp_path) as world:
         people = [TwinWorld(world.world, f"person {number}") for number in range(6)]
@@ -108,7 +126,8 @@ async def test_what_nobody_can_read_is_kept_aside_and_passed(tmp_path: Path) -> 
         token = await world.send([100.0], [world.house.clock.now_us()])
         assert await value(client, world, token) == 100.0
         ends = await world.house.event_log.ends(["didymos.dead.v1"])  # type: ignore[list-item] # a Topic
-    assert sum(ends.values()) == 2
+        dead = world.house.metrics.sample("didymos_log_dead_letters_total", topic=READINGS.name)
+    assert (sum(ends.values()), dead) == (2, 1.0)
 
 
 async def test_a_twin_that_is_watched_lives_in_one_process_of_each_role(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from didymos.ingestion.v1.ingestion_events_pb2 import ReadingsAccepted
 from didymos.twin.v1.twin_events_pb2 import TwinWrite
 from didymos_contracts.errors import Problem
 from didymos_contracts.metrics import (
+    LOG_DEAD_LETTERS_TOTAL,
+    LOG_HELD_PARTITIONS,
     TWIN_APPLY_SECONDS,
     TWIN_READING_TO_STATE_SECONDS,
     TWIN_READINGS_APPLIED_TOTAL,
@@ -85,6 +87,8 @@ class Worker:
             outcome: ports.metrics.counter(TWIN_READINGS_APPLIED_TOTAL, outcome=outcome)
             for outcome in ("applied", "duplicate", "held")
         }
+        self._held = ports.metrics.gauge(LOG_HELD_PARTITIONS, group=GROUP)
+        self._buried = {topic: ports.metrics.counter(LOG_DEAD_LETTERS_TOTAL, topic=topic) for topic in TOPICS}
         self._seconds = ports.metrics.histogram(TWIN_APPLY_SECONDS)
         self._reached_after = ports.metrics.histogram(TWIN_READING_TO_STATE_SECONDS)
         self._committed_at = 0.0
@@ -109,9 +113,12 @@ class Worker:
         ends = await self._ports.event_log.ends(TOPICS)
         starts: dict[Part, Start] = {}
         for number in sorted({part.partition for part in parts}):
-            owned = Owned(number, self._ports.partition(number))
-            marks = await self._claim(owned, ends)
-            self._owned[number] = owned
+            owned = self._owned[number] = Owned(number, self._ports.partition(number))
+            try:
+                marks = await self._claim(owned, ends)
+            except (Fenced, Moved):  # of a store that is ahead of the other: each claim comes closer
+                owned.lost = True
+                continue
             starts.update(dict(zip(owned.parts, (marks.readings, marks.writes), strict=True)))
         return starts
 
@@ -143,6 +150,7 @@ class Worker:
                 await self._guarded(owned, self._work)
             elif owned.partition.unsaved and now - owned.stored_at >= self._interval():
                 await self._guarded(owned, self._store)
+        self._held.set(sum(owned.lost or owned.failures > 0 for owned in self._owned.values()))
         await self._tell_lag(group, now)
 
     async def _guarded(self, owned: Owned, step: Callable[[Owned], Awaitable[None]]) -> None:
@@ -246,6 +254,7 @@ class Worker:
         if code is None:
             raise error
         await self._dead.append([dead_letter(record, GROUP, code, self._ports.clock.now_us() // 1000)])
+        self._buried[record.topic].inc()
         log.get().warning(
             "log.record_buried", topic=record.topic, partition=record.partition, offset=record.offset, code=code
         )

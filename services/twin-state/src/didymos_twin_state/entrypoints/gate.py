@@ -1,6 +1,7 @@
 """The gate's consumer: proposals of stewards and registered models become writes, or are refused. data-path.md 8."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -8,6 +9,7 @@ from didymos.identity.v1.identity_events_pb2 import TwinKeyDestroyed
 from didymos.training.v1.training_events_pb2 import ModelRegistered
 from didymos.training.v1.training_types_pb2 import MODEL_KIND_PERSONAL
 from didymos.twin.v1 import twin_events_pb2 as events
+from didymos_contracts.metrics import LOG_DEAD_LETTERS_TOTAL, LOG_HELD_PARTITIONS
 from didymos_contracts.topics import IDENTITY, MODEL, TWIN_CHANGED, TWIN_COMMAND
 from didymos_did import Action, Did, Facts, GrantId, TwinId
 from didymos_kit.clock import Clock
@@ -16,6 +18,7 @@ from didymos_kit.database.seen import insert_missing
 from didymos_kit.eventlog import EventLog, Record, Stored, Writer, envelope
 from didymos_kit.eventlog.consume import Consumer, consume
 from didymos_kit.service import Stopping
+from didymos_kit.telemetry.metrics import Metrics
 from didymos_readings import built_in_profiles
 
 from didymos_twin_state.adapters.protobuf import value_of
@@ -28,25 +31,43 @@ from didymos_twin_state.domain.command import AttachModel, Command, SetLifecycle
 from didymos_twin_state.domain.twin import Lifecycle, Model
 
 GROUP: Final = "twin-state.gate"
+TOPICS: Final = (TWIN_COMMAND.name, MODEL.name, IDENTITY.name)
 _IDS: Final = UUID("8b0a4a37-8a0c-5d0f-b1a3-3f9f7c0d2e44")  # the name space of commands the gate makes itself
 LEARNING: Final = frozenset({Action.TRAIN, Action.DERIVE})
+
+
+@dataclass(frozen=True, slots=True)
+class GatePorts:
+    """What the gate works with. `facts`: what is known of a twin and its grants now; `source` names this service."""
+
+    event_log: EventLog
+    database: Database
+    writes: WriteLog
+    twins: Twins
+    facts: Callable[[TwinId], Facts]
+    clock: Clock
+    source: str
 
 
 class Gate:
     """`run` it as a loop. Every effect repeats under the same id, so a record that comes twice has one effect."""
 
-    def __init__(
-        self, event_log: EventLog, database: Database, writes: WriteLog, twins: Twins,
-        facts: Callable[[TwinId], Facts], clock: Clock, source: str,
-    ) -> None:  # fmt: skip
-        self._log, self._database, self._writes, self._twins = event_log, database, writes, twins
-        self._facts, self._clock, self._source = facts, clock, source
+    def __init__(self, ports: GatePorts, metrics: Metrics) -> None:
+        self._ports = ports
+        self._held = metrics.gauge(LOG_HELD_PARTITIONS, group="other")
+        self._buried = {topic: metrics.counter(LOG_DEAD_LETTERS_TOTAL, topic=topic) for topic in TOPICS}
         self._refusals: Writer | None = None
 
     async def run(self, stopping: Stopping) -> None:
-        async with self._log.writer("twin-state.gate") as self._refusals:
-            topics = (TWIN_COMMAND.name, MODEL.name, IDENTITY.name)
-            await consume(self._log, Consumer(GROUP, topics, self.handle), self._clock, stopping)
+        async with self._ports.event_log.writer("twin-state.gate") as self._refusals:
+            consumer = Consumer(
+                GROUP,
+                TOPICS,
+                self.handle,
+                on_held=self._held.set,
+                on_dead=lambda topic, _code: self._buried[topic].inc(),
+            )
+            await consume(self._ports.event_log, consumer, self._ports.clock, stopping)
 
     async def handle(self, records: Sequence[Stored]) -> None:
         """Raises for bytes that are none of these events, and what the log or database raises while they are away."""
@@ -66,7 +87,7 @@ class Gate:
     async def _proposed(self, record: Stored, said: events.CommandProposed) -> None:
         if len(said.command_id) != 16:
             raise ValueError("the id of a command has 16 bytes")
-        state = await self._twins.state(TwinId(Did(said.twin)))
+        state = await self._ports.twins.state(TwinId(Did(said.twin)))
         held = state.desired.get(said.property)
         proposal = Proposal(
             said.command_id, TwinId(Did(said.twin)), Did(said.actor), said.property, value_of(said.value), said.unit,
@@ -74,16 +95,16 @@ class Gate:
             takes_back=bool(said.undoes) and held is not None and held.grant == said.grant_id,
         )  # fmt: skip
         profile = built_in_profiles().get(state.profile)
-        async with self._database.unit_of_work() as tx:
-            used = await command_usage(tx.connection, proposal.grant, self._clock.now_us(), proposal.id)
-            found = gate_proposal(proposal, self._facts, Spent(*used), self._clock, profile)
+        async with self._ports.database.unit_of_work() as tx:
+            used = await command_usage(tx.connection, proposal.grant, self._ports.clock.now_us(), proposal.id)
+            found = gate_proposal(proposal, self._ports.facts, Spent(*used), self._ports.clock, profile)
             if isinstance(found, Command):
                 row = {"command_id": found.id, "grant_id": found.grant, "at_us": found.at_us}
                 await insert_missing(tx.connection, COMMANDS, [row])
         if isinstance(found, Refusal):
             await self._refuse(record, proposal, found)
         else:
-            await self._writes.append(found)
+            await self._ports.writes.append(found)
 
     async def _refuse(self, record: Stored, proposal: Proposal, refusal: Refusal) -> None:
         if self._refusals is None:
@@ -92,9 +113,11 @@ class Gate:
             twin=proposal.twin, command_id=proposal.id, code=refusal.row.code, detail=refusal.detail
         )
         event_id = str(uuid5(_IDS, f"refused|{record.position}|{proposal.twin}"))
-        said = envelope.Envelope(event_id, self._source, event.DESCRIPTOR.full_name, self._clock.now(), proposal.twin)
+        said = envelope.Envelope(
+            event_id, self._ports.source, event.DESCRIPTOR.full_name, self._ports.clock.now(), proposal.twin
+        )
         value = event.SerializeToString(deterministic=True)
-        at_ms = self._clock.now_us() // 1000
+        at_ms = self._ports.clock.now_us() // 1000
         await self._refusals.append(
             [Record(TWIN_CHANGED.name, proposal.twin.encode(), value, envelope.build(said), at_ms)]
         )
@@ -103,7 +126,7 @@ class Gate:
         """A personal model serves its twin if a grant in force lets somebody learn of this twin at all."""
         if said.kind != MODEL_KIND_PERSONAL or not said.twin:
             return
-        facts, now = self._facts(TwinId(Did(said.twin))), self._clock.now()
+        facts, now = self._ports.facts(TwinId(Did(said.twin))), self._ports.clock.now()
         learns = any(
             LEARNING & set(grant.terms.actions) and grant.terms.valid_from <= now < grant.terms.valid_until
             for grant in facts.grants
@@ -111,11 +134,11 @@ class Gate:
         if facts.ownership.owner is None or facts.ownership.erased or not learns:
             return
         body = AttachModel(Model(said.model_id, said.task, personal=True))
-        await self._writes.append(self._own(f"model|{said.model_id}", said.twin, body))
+        await self._ports.writes.append(self._own(f"model|{said.model_id}", said.twin, body))
 
     async def _destroyed(self, said: TwinKeyDestroyed) -> None:
         """What cannot be opened any more is not kept either."""
-        await self._writes.append(self._own(f"erased|{said.twin}", said.twin, SetLifecycle(Lifecycle.ERASED)))
+        await self._ports.writes.append(self._own(f"erased|{said.twin}", said.twin, SetLifecycle(Lifecycle.ERASED)))
 
     def _own(self, name: str, twin: str, body: AttachModel | SetLifecycle) -> Command:
-        return Command(uuid5(_IDS, name).bytes, twin, self._source, "", self._clock.now_us(), body)
+        return Command(uuid5(_IDS, name).bytes, twin, self._ports.source, "", self._ports.clock.now_us(), body)
