@@ -1,3 +1,4 @@
+# ruff: noqa: S101 - test code
 """Devices that resend what was not acknowledged, and the oracle over what was: all there, each once."""
 
 import asyncio
