@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,11 +34,11 @@ def commands(guide: str) -> str:
     return "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + "\n".join(blocks)
 
 
-def play(script: str, folder: Path, seconds: float = 380, **environ: str) -> str:
+def play(script: str, folder: Path, environ: Mapping[str, str] | None = None, seconds: float = 380) -> str:
     """What it printed. It runs in a process group of its own, of which nothing is left, however it ends."""
     path = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
     command = subprocess.Popen(
-        ["bash", "-c", script], cwd=folder, env={**os.environ, "PATH": path, **environ}, text=True,
+        ["bash", "-c", script], cwd=folder, env={**os.environ, "PATH": path, **(environ or {})}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     try:
