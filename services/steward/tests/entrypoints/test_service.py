@@ -185,6 +185,32 @@ async def test_a_refused_steward_keeps_quiet(tmp_path: Path) -> None:
         assert len(await scene.acts()) == 1
 
 
+async def test_the_same_change_told_twice_makes_one_act(tmp_path: Path) -> None:
+    async with a_scene(tmp_path) as scene:
+        await appointed(scene)
+        scene.twins.mean = 52.0
+        for look in (1, 2, 3):
+            scene.offset = 0
+            await scene.change(LEVEL)
+            await until(lambda: scene.twins.looks >= look)  # noqa: B023 - waited for at once
+        assert len(await scene.acts()) == 1
+        assert len(scene.proposed) <= 1
+
+
+async def test_a_refused_act_had_no_effect_to_take_back(tmp_path: Path) -> None:
+    async with a_scene(tmp_path) as scene:
+        await appointed(scene)
+        scene.twins.mean = 52.0
+        await scene.change(LEVEL)
+        await until(lambda: scene.proposed)
+        act = scene.proposed[0].command_id
+        await scene.tell(events.CommandRefused(twin=TWIN.did, command_id=act, code="platform.forbidden"))
+        await scene.until_act_is("refused")
+        async with scene.owner as client:
+            answer = await client.post(f"/v1/acts/{act.hex()}/undo")
+        assert (answer.status_code, answer.json()["code"]) == (409, "steward.not_undoable")
+
+
 async def test_an_owner_takes_an_act_back_and_a_repeat_is_safe(tmp_path: Path) -> None:
     async with a_scene(tmp_path) as scene:
         await appointed(scene)
