@@ -27,10 +27,10 @@ def window(world: TwinWorld) -> tuple[datetime, datetime]:
 
 async def propose(
     world: TwinWorld, value: float, grant: str, *, actor: Ed25519Signer = STEWARD, name: str = TARGET,
-    expires_at_us: int = 0,
+    expires_at_us: int = 0, command_id: bytes = b"",
 ) -> bytes:  # fmt: skip
     said = events.CommandProposed(
-        command_id=uuid4().bytes, twin=world.twin, actor=actor.did, property=name, value=types.Value(number=value),
+        command_id=command_id or uuid4().bytes, twin=world.twin, actor=actor.did, property=name, value=types.Value(number=value),
         unit="mg/dL", grant_id=grant, expires_at_us=expires_at_us,
     )  # fmt: skip
     headers = envelope.build(
@@ -120,6 +120,31 @@ async def test_a_command_beyond_the_bounds_is_refused_and_said_why(tmp_path: Pat
         ("command.not_allowed", "grant_revoked"),
     ]  # fmt: skip
     assert revision == 3
+
+
+async def test_a_proposal_is_decided_once_whatever_holds_when_it_comes_again(tmp_path: Path) -> None:
+    heard = Refusals()
+    async with (
+        twin_world(tmp_path) as world,
+        world.house.event_log.tail(TWIN_CHANGED.name, heard.apply),
+        world.rest(world.owner) as client,
+    ):
+        await world.create()
+        terms = bounds_terms(["features/glucose/target"], (80, 120), 5, 10, PERSONAL, window(world))
+        grant, token = await world.grant(STEWARD, terms)
+        await world.house.wait(token)
+        refused = await propose(world, 130.0, grant.id)
+        admitted = await propose(world, 100.0, grant.id)
+        first = await heard.of(refused)
+        await world.house.wait(await world.world.identity.revoke(grant))
+        for value, command_id in ((130.0, refused), (100.0, admitted)):
+            await propose(world, value, grant.id, command_id=command_id)
+        last = await propose(world, 90.0, grant.id)
+        assert await heard.of(last) == ("command.not_allowed", "grant_revoked")
+        shown = (await client.get(f"/v1/twins/{world.twin}")).json()
+    assert heard.by_id[refused] == first
+    assert admitted not in heard.by_id
+    assert (shown["desired"][TARGET]["value"], shown["revision"]) == (100.0, 2)
 
 
 async def test_a_grant_to_read_is_no_bound_of_a_steward(tmp_path: Path) -> None:

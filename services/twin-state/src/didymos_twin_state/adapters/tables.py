@@ -69,11 +69,14 @@ RELATIONS: Final = sa.Table(
     sa.PrimaryKeyConstraint("source", "name", "target", name="relation_pkey"),
 )  # fmt: skip
 sa.Index("relation_target", RELATIONS.c.target)
-COMMANDS: Final = sa.Table(  # what stewards did under the bounds of owners: the budget and the rate are counted here
+COMMANDS: Final = sa.Table(  # what stewards proposed, each decided once; budget and rate are counted here
     "grant_command", METADATA,
     sa.Column("command_id", sa.LargeBinary, primary_key=True),
     sa.Column("grant_id", sa.Text, nullable=False),
     sa.Column("at_us", sa.BigInteger, nullable=False),
+    sa.Column("place", sa.BigInteger, nullable=False),  # of the first record that proposed it, plus one
+    sa.Column("code", sa.Text, nullable=False),  # empty: admitted
+    sa.Column("detail", sa.Text, nullable=False),
 )  # fmt: skip
 sa.Index("grant_command_grant", COMMANDS.c.grant_id, COMMANDS.c.at_us)
 READS: Final = sa.Table(

@@ -83,9 +83,9 @@ class GrantUses:
             log.get().warning("twin.uses_not_stored", code=problem.row.code)
 
 
-async def command_usage(connection: AsyncConnection, grant: GrantId, now_us: int, but: bytes) -> tuple[int, int]:
-    """Commands under `grant` in all and in the last hour, without the one `but`, which may be repeated."""
-    mine = (COMMANDS.c.grant_id == grant, COMMANDS.c.command_id != but)
+async def command_usage(connection: AsyncConnection, grant: GrantId, now_us: int) -> tuple[int, int]:
+    """Commands that were admitted under `grant`: in all and in the last hour."""
+    mine = (COMMANDS.c.grant_id == grant, COMMANDS.c.code == "")
     total = await connection.scalar(select(func.count()).select_from(COMMANDS).where(*mine))
     recent = await connection.scalar(
         select(func.count()).select_from(COMMANDS).where(*mine, COMMANDS.c.at_us > now_us - HOUR_US)

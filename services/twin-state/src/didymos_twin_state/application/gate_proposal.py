@@ -82,15 +82,27 @@ def gate_proposal(
     reason = _reason(proposal, known, grant, spent, clock)
     if reason:
         return Refusal(COMMAND_NOT_ALLOWED, reason)
-    entries = {proposal.name: (proposal.value, proposal.unit, _expiry(proposal, grant))}
+    made = write_of(proposal, grant, now_us)
     try:
-        check_desired(entries, profile)
+        check_desired(made.body.entries, profile)
     except Problem as problem:
         return Refusal(problem.row, str(problem.values.get("detail", "")))
-    return Command(
-        proposal.id, proposal.twin, proposal.actor, proposal.grant, now_us, PatchDesired(entries),
-        proposal=proposal.place,
-    )  # fmt: skip
+    return made.command
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The write of an admitted proposal."""
+
+    command: Command
+    body: PatchDesired
+
+
+def write_of(proposal: Proposal, grant: Grant, at_us: int) -> Made:
+    """What an admitted proposal becomes: a function of its arguments, so that a repeat makes the same write."""
+    body = PatchDesired({proposal.name: (proposal.value, proposal.unit, _expiry(proposal, grant))})
+    command = Command(proposal.id, proposal.twin, proposal.actor, proposal.grant, at_us, body, proposal=proposal.place)
+    return Made(command, body)
 
 
 def _reason(proposal: Proposal, known: Facts, grant: Grant, spent: Spent, clock: Clock) -> str:

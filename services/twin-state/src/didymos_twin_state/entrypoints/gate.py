@@ -1,14 +1,15 @@
 """The gate's consumer: proposals of stewards and registered models become writes, or are refused. data-path.md 8."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 from uuid import UUID, uuid5
 
 from didymos.identity.v1.identity_events_pb2 import TwinKeyDestroyed
 from didymos.training.v1.training_events_pb2 import ModelRegistered
 from didymos.training.v1.training_types_pb2 import MODEL_KIND_PERSONAL
 from didymos.twin.v1 import twin_events_pb2 as events
+from didymos_contracts.errors import catalogue_row
 from didymos_contracts.metrics import LOG_DEAD_LETTERS_TOTAL, LOG_HELD_PARTITIONS
 from didymos_contracts.topics import IDENTITY, MODEL, TWIN_CHANGED, TWIN_COMMAND
 from didymos_did import Action, Did, Facts, GrantId, TwinId
@@ -20,11 +21,13 @@ from didymos_kit.eventlog.consume import Consumer, consume
 from didymos_kit.service import Stopping
 from didymos_kit.telemetry.metrics import Metrics
 from didymos_readings import built_in_profiles
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from didymos_twin_state.adapters.protobuf import value_of
 from didymos_twin_state.adapters.tables import COMMANDS
 from didymos_twin_state.adapters.uses import command_usage
-from didymos_twin_state.application.gate_proposal import Proposal, Refusal, Spent, gate_proposal
+from didymos_twin_state.application.gate_proposal import Proposal, Refusal, Spent, gate_proposal, write_of
 from didymos_twin_state.application.read_twin import Twins
 from didymos_twin_state.application.write_twin import WriteLog
 from didymos_twin_state.domain.command import AttachModel, Command, SetLifecycle
@@ -94,28 +97,37 @@ class Gate:
             GrantId(said.grant_id), said.expires_at_us, record.offset + 1,
             takes_back=bool(said.undoes) and held is not None and held.grant == said.grant_id,
         )  # fmt: skip
-        profile = built_in_profiles().get(state.profile)
+        profile, now_us = built_in_profiles().get(state.profile), self._ports.clock.now_us()
         async with self._ports.database.unit_of_work() as tx:
-            used = await command_usage(tx.connection, proposal.grant, self._ports.clock.now_us(), proposal.id)
-            found = gate_proposal(proposal, self._ports.facts, Spent(*used), self._ports.clock, profile)
-            if isinstance(found, Command):
-                row = {"command_id": found.id, "grant_id": found.grant, "at_us": found.at_us}
-                await insert_missing(tx.connection, COMMANDS, [row])
-        if isinstance(found, Refusal):
-            await self._refuse(record, proposal, found)
-        else:
-            await self._ports.writes.append(found)
+            decided = await _decided(tx.connection, proposal.id)
+            if decided is None:
+                used = await command_usage(tx.connection, proposal.grant, now_us)
+                found = gate_proposal(proposal, self._ports.facts, Spent(*used), self._ports.clock, profile)
+                await insert_missing(tx.connection, COMMANDS, [_decision(proposal, found, now_us)])
+        outcome = found if decided is None else self._again(proposal, decided)
+        if isinstance(outcome, Refusal):
+            await self._refuse(proposal, outcome)
+        elif outcome is not None:
+            await self._ports.writes.append(outcome)
 
-    async def _refuse(self, record: Stored, proposal: Proposal, refusal: Refusal) -> None:
+    def _again(self, proposal: Proposal, decided: Row[Any]) -> Command | Refusal | None:
+        """What was decided before, whatever holds now. None for a write whose grant is long gone: it is in the log."""
+        if decided.code:
+            return Refusal(catalogue_row(decided.code), decided.detail)
+        grants = self._ports.facts(proposal.twin).grants
+        grant = next((each for each in grants if each.id == proposal.grant), None)
+        first = replace(proposal, place=decided.place)
+        return None if grant is None else write_of(first, grant, decided.at_us).command
+
+    async def _refuse(self, proposal: Proposal, refusal: Refusal) -> None:
         if self._refusals is None:
             raise RuntimeError("the gate is not running")
         event = events.CommandRefused(
             twin=proposal.twin, command_id=proposal.id, code=refusal.row.code, detail=refusal.detail
         )
-        event_id = str(uuid5(_IDS, f"refused|{record.position}|{proposal.twin}"))
-        said = envelope.Envelope(
-            event_id, self._ports.source, event.DESCRIPTOR.full_name, self._ports.clock.now(), proposal.twin
-        )
+        event_id = str(uuid5(_IDS, f"refused|{proposal.id.hex()}"))
+        now = self._ports.clock.now()
+        said = envelope.Envelope(event_id, self._ports.source, event.DESCRIPTOR.full_name, now, proposal.twin)
         value = event.SerializeToString(deterministic=True)
         at_ms = self._ports.clock.now_us() // 1000
         await self._refusals.append(
@@ -142,3 +154,17 @@ class Gate:
 
     def _own(self, name: str, twin: str, body: AttachModel | SetLifecycle) -> Command:
         return Command(uuid5(_IDS, name).bytes, twin, self._ports.source, "", self._ports.clock.now_us(), body)
+
+
+async def _decided(connection: AsyncConnection, command: bytes) -> Row[Any] | None:
+    """How a proposal was decided, if it was."""
+    return (await connection.execute(select(COMMANDS).where(COMMANDS.c.command_id == command))).one_or_none()
+
+
+def _decision(proposal: Proposal, found: Command | Refusal, now_us: int) -> dict[str, object]:
+    """The row of a proposal, which is decided once: a repeat gets the same answer."""
+    code, detail = (found.row.code, found.detail) if isinstance(found, Refusal) else ("", "")
+    return {
+        "command_id": proposal.id, "grant_id": proposal.grant, "at_us": now_us, "place": proposal.place, "code": code,
+        "detail": detail,
+    }  # fmt: skip

@@ -76,6 +76,9 @@ def upgrade() -> None:
         sa.Column("command_id", sa.LargeBinary, primary_key=True),
         sa.Column("grant_id", sa.Text, nullable=False),
         sa.Column("at_us", sa.BigInteger, nullable=False),
+        sa.Column("place", sa.BigInteger, nullable=False),
+        sa.Column("code", sa.Text, nullable=False),
+        sa.Column("detail", sa.Text, nullable=False),
     )
     op.create_index("grant_command_grant", "grant_command", ["grant_id", "at_us"])
     op.create_table(
