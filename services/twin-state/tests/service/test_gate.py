@@ -3,9 +3,9 @@
 import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
+import httpx
 from didymos.twin.v1 import twin_events_pb2 as events
 from didymos.twin.v1 import twin_types_pb2 as types
 from didymos_contracts.topics import TWIN_CHANGED, TWIN_COMMAND
@@ -30,8 +30,8 @@ async def propose(
     expires_at_us: int = 0, command_id: bytes = b"",
 ) -> bytes:  # fmt: skip
     said = events.CommandProposed(
-        command_id=command_id or uuid4().bytes, twin=world.twin, actor=actor.did, property=name, value=types.Value(number=value),
-        unit="mg/dL", grant_id=grant, expires_at_us=expires_at_us,
+        command_id=command_id or uuid4().bytes, twin=world.twin, actor=actor.did, property=name,
+        value=types.Value(number=value), unit="mg/dL", grant_id=grant, expires_at_us=expires_at_us,
     )  # fmt: skip
     headers = envelope.build(
         envelope.Envelope(
@@ -42,6 +42,15 @@ async def propose(
     async with world.house.event_log.writer("test.steward") as writer:
         await writer.append([record, record])  # at least once: it comes twice
     return said.command_id
+
+
+async def carried_out(client: httpx.AsyncClient, world: TwinWorld) -> httpx.Response:
+    """The twin, once it has a desired value."""
+    async with asyncio.timeout(20):
+        while True:
+            answer = await client.get(f"/v1/twins/{world.twin}")
+            if TARGET in answer.json()["desired"]:
+                return answer
 
 
 class Refusals:
@@ -59,7 +68,7 @@ class Refusals:
 
     async def of(self, command: bytes) -> tuple[str, str]:
         """Why it was refused, once that was said."""
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(20):
             while command not in self.by_id:
                 self._came.clear()
                 await self._came.wait()
@@ -73,11 +82,8 @@ async def test_a_command_within_the_bounds_is_carried_out_once(tmp_path: Path) -
         grant, token = await world.grant(STEWARD, terms)
         await world.house.wait(token)
         await propose(world, 100.0, grant.id)
-        shown: dict[str, Any] = {}
-        async with asyncio.timeout(8):
-            while TARGET not in shown:
-                answer = await client.get(f"/v1/twins/{world.twin}")
-                shown = answer.json()["desired"]
+        answer = await carried_out(client, world)
+        shown = answer.json()["desired"]
         assert (shown[TARGET]["value"], shown[TARGET]["grant"], shown[TARGET]["actor"]) == (
             100.0,
             grant.id,
@@ -136,6 +142,7 @@ async def test_a_proposal_is_decided_once_whatever_holds_when_it_comes_again(tmp
         refused = await propose(world, 130.0, grant.id)
         admitted = await propose(world, 100.0, grant.id)
         first = await heard.of(refused)
+        await carried_out(client, world)
         await world.house.wait(await world.world.identity.revoke(grant))
         for value, command_id in ((130.0, refused), (100.0, admitted)):
             await propose(world, value, grant.id, command_id=command_id)
@@ -168,7 +175,7 @@ async def test_an_erased_twin_is_gone_everywhere(tmp_path: Path) -> None:
         await world.house.wait(await world.world.identity.destroy(world.twin))
         gone = [await client.get(path), await client.get(f"{path}/history", params={"property": GLUCOSE})]
         assert problem_codes(gone) == [(404, "platform.not_found")] * 2
-        async with world.house.database("twin-state") as database, asyncio.timeout(8):
+        async with world.house.database("twin-state") as database, asyncio.timeout(20):
             rows = 1
             while rows:
                 async with database.read() as connection:
