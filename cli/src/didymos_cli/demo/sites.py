@@ -16,7 +16,7 @@ from didymos_cli.card import Card
 from didymos_cli.demo.cast import Person, SiteCast
 from didymos_cli.owner import Given, window
 
-STOP_SECONDS: Final = 10.0
+STOP_SECONDS: Final = 5.0
 
 
 def write_site(folder: Path, site: SiteCast, organisation: Signer, grants: Mapping[str, Given]) -> None:
@@ -68,7 +68,12 @@ async def running_sites(folders: Sequence[Path], card: Card, organisation: Did) 
                 if process.returncode is not None:
                     raise RuntimeError(f"{folder.name} ended with {process.returncode}: {folder / 'site.log'}")
 
-        yield check
+        try:
+            yield check
+        finally:
+            for process in processes.values():  # all at once: one that trains takes a moment to end
+                if process.returncode is None:
+                    process.terminate()
 
 
 @asynccontextmanager
@@ -88,9 +93,8 @@ async def running_site(folder: Path, card: Card, organisation: Did) -> AsyncIter
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
+    if process.returncode is None:
+        process.terminate()
     try:
         async with asyncio.timeout(STOP_SECONDS):
             await process.wait()

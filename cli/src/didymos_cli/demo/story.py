@@ -3,9 +3,10 @@
 import asyncio
 import json
 import shutil
+import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +34,7 @@ def run(folder: Path, data: Path, seed: int, people: int | None, *, as_json: boo
     cast = make_cast(seed, data / "readings.csv.gz", people)
     with ExitStack() as stack:
         log.configure(stream=stack.enter_context((folder / "house.log").open("w")))
-        told = asyncio.run(_played(cast, folder, data / VALIDATION, _progress(), servers=servers))
+        told = asyncio.run(_until_told(_played(cast, folder, data / VALIDATION, _progress(), servers=servers)))
     lines = outcome.people_of(told)
     gaps = outcome.differences(lines, cast.secret("bootstrap"))
     said = outcome.figures(told, lines, gaps)
@@ -61,6 +62,16 @@ def _progress() -> Callable[[str], None]:
         sys.stderr.flush()
 
     return say
+
+
+async def _until_told(work: Coroutine[Any, Any, outcome.Told]) -> outcome.Told:
+    """What `work` gives. A SIGTERM cancels it, so that sites and house end with it; then it raises SystemExit."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise SystemExit(128 + signal.SIGTERM) from None
 
 
 async def _played(
