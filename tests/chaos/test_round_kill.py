@@ -194,10 +194,10 @@ async def test_kills_in_mid_round_change_no_bit_of_the_parameters(
         monkeypatch.setenv(name, value)
     draw = random.Random(SEED)
     async with a_scene(tmp_path) as scene:
-        calm_begun = time.monotonic()
-        calm = await scene.ended(await scene.begun())
+        run, begun = await scene.begun(), time.monotonic()
+        calm = await scene.ended(run)
         assert (calm["state"], calm["committed"]) == ("completed", ROUNDS), calm
-        round_seconds = (time.monotonic() - calm_begun) / ROUNDS
+        round_seconds = (time.monotonic() - begun) / ROUNDS
         digests = [calm["params_digest"]]
         while scene.house.kills < kills:
             run, left = await scene.begun(), kills - scene.house.kills
