@@ -71,6 +71,7 @@ async def _until_told(work: Coroutine[Any, Any, outcome.Told]) -> outcome.Told:
     try:
         return await task
     except asyncio.CancelledError:
+        sys.stderr.write("ended by a signal; sites and house ended with it\n")
         raise SystemExit(128 + signal.SIGTERM) from None
 
 
