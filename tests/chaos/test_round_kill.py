@@ -99,17 +99,21 @@ class Scene:
         return await begin(order, await buy(order, self.terms, ROUNDS), self.spec)
 
     async def shown(self, run: str) -> Mapping[str, Any]:
-        """What the house says of the run; asked again while it is away."""
-        async with asyncio.timeout(RUN_SECONDS):
-            while True:
-                try:
-                    said: dict[str, Any] = await self.stage.client(self.stage.cast.institute).get(f"{RUNS}/runs/{run}")
-                except (Problem, httpx.TransportError) as error:
-                    if isinstance(error, Problem) and error.row.retry != "later":
-                        raise
-                    await asyncio.sleep(0.05)
-                else:
-                    return said
+        """What the house says of the run."""
+        said: Mapping[str, Any] = await self.asked(f"runs/{run}")
+        return said
+
+    async def asked(self, path: str) -> Any:
+        """What the house answers; asked again while it is away, or dead and not started yet."""
+        institute, deadline = self.stage.client(self.stage.cast.institute), time.monotonic() + RUN_SECONDS
+        while True:
+            try:
+                return await institute.get(f"{RUNS}/{path}")
+            except (Problem, OSError, TimeoutError, httpx.TransportError) as error:
+                lasting = isinstance(error, Problem) and error.row.retry != "later"
+                if lasting or not self.house.alive or time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.1)
 
     async def ended(self, run: str) -> Mapping[str, Any]:
         """How it ended. A run that pauses waits for what does not come: these are seen in the failure."""
@@ -121,9 +125,7 @@ class Scene:
         return said
 
     async def rounds(self, run: str) -> Sequence[Mapping[str, Any]]:
-        found: Sequence[Mapping[str, Any]] = (
-            await self.stage.client(self.stage.cast.institute).get(f"{RUNS}/runs/{run}/rounds")
-        )["rounds"]
+        found: Sequence[Mapping[str, Any]] = (await self.asked(f"runs/{run}/rounds"))["rounds"]
         return found
 
 
@@ -175,10 +177,9 @@ async def killed_in_mid_round(scene: Scene, run: str, draw: random.Random, secon
 
 async def resumed(scene: Scene, run: str, committed: int) -> None:
     """Until all sites are back, or the run has gone on without waiting for this."""
-    institute = scene.stage.client(scene.stage.cast.institute)
     async with asyncio.timeout(RUN_SECONDS):
         while True:
-            there = (await institute.get(f"{RUNS}/sites"))["sites"]
+            there = (await scene.asked("sites"))["sites"]
             said = await scene.shown(run)
             if len(there) == SITES or said["committed"] > committed or said["state"] in ENDED:
                 return

@@ -90,6 +90,11 @@ class DoomedHouse:
         self.origin = f"http://127.0.0.1:{rest}"
         self.output = self.folder.with_suffix(".log")
 
+    @property
+    def alive(self) -> bool:
+        """Whether nothing but the test ended it."""
+        return self._running is not None and self._running.returncode is None
+
     async def start(self) -> Card:
         """Its card, once it is ready."""
         process = self._running = self._next or await self._made()
