@@ -6,6 +6,8 @@ Environment first, then Ray, then torch: threads and allocator are fixed before 
 import asyncio
 import logging
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,6 +16,8 @@ from didymos_learning import Flat, RunSpec
 
 from didymos_training_orchestration.adapters.simulated_clients import Chunk, ChunkLostError, ChunkSum
 
+START_SECONDS: Final = 180  # a machine that is busy takes a minute
+STOP_SECONDS: Final = 60.0
 IN_FLIGHT: Final = 2  # calls an actor
 INHERITED: Final = ("MKL_CBWR",)  # chooses other kernels, hence other bits: the same in driver, actors and sites
 ENVIRONMENT: Final = {
@@ -26,6 +30,17 @@ ENVIRONMENT: Final = {
 def environment() -> dict[str, str]:
     """Of an actor. What decides over bits it has from its driver. ADR 33."""
     return {**ENVIRONMENT, **{name: os.environ[name] for name in INHERITED if name in os.environ}}
+
+
+# Ray forks, and a fork of a process that has gRPC in it may hang before it runs anything: a process of its own
+# starts the node, says where it is, and ends with its standard input.
+_NODE: Final = """
+import logging, sys, ray
+made = ray.init(num_cpus=int(sys.argv[1]), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+print(made.address_info["gcs_address"], flush=True)
+sys.stdin.read()
+ray.shutdown()
+"""
 
 
 class TrainerActor:
@@ -53,7 +68,7 @@ class RayTrainer:
         self._actors: list[Any] = []
         self._params: Any = None
         self._ray: Any = None
-        self._ours = False
+        self._node: subprocess.Popen[str] | None = None
 
     @property
     def width(self) -> int:
@@ -72,20 +87,30 @@ class RayTrainer:
         import ray
 
         self._ray = ray
-        if not ray.is_initialized():
-            self._ours = True
-            told: dict[str, Any] = {"address": self._address} if self._address else {"num_cpus": self._workers}
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **told)
+        ray.init(address=self._address or self._started(), log_to_driver=False, logging_level=logging.ERROR)
         made = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0, runtime_env={"env_vars": environment()})
         actor: Any = made(TrainerActor)
         self._actors = [actor.remote(str(self._source.resolve())) for _ in range(self._workers)]
+
+    def _started(self) -> str:
+        """The address of a node of our own."""
+        command = [sys.executable, "-c", _NODE, str(self._workers)]
+        environ = {**os.environ, "RAY_raylet_start_wait_time_s": str(START_SECONDS)}
+        self._node = subprocess.Popen(  # noqa: S603 - this Python
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
+        )
+        said = self._node.stdout.readline() if self._node.stdout is not None else ""
+        if not said.strip():
+            raise ConnectionError("Ray did not start")
+        return said.strip()
 
     def _stop(self) -> None:
         for actor in self._actors:
             self._ray.kill(actor)
         self._actors, self._params = [], None
-        if self._ours:
-            self._ray.shutdown()
+        self._ray.shutdown()
+        if self._node is not None:
+            self._node.communicate(timeout=STOP_SECONDS)
 
     async def begin(self, params: Flat) -> None:
         """One copy in the object store a round; the old one goes with its last reference."""
