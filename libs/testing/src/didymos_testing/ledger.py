@@ -39,7 +39,7 @@ def drafts(first: int, count: int) -> list[EntryDraft]:
 async def published(log: EntryLog, size: int) -> None:
     """Wait until a checkpoint covers `size` entries."""
     if log.head().checkpoint.size < size:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             async for head in log.grown(log.head().checkpoint.size):
                 if head.checkpoint.size >= size:
                     return
@@ -60,7 +60,7 @@ class Ledger:
 
     async def bundle(self, signer: Ed25519Signer, kind: str, id_: str) -> bytes:
         """The bundle, as soon as there is one; fails after 10 s."""
-        async with asyncio.timeout(10), self.rest(signer) as client:
+        async with asyncio.timeout(30), self.rest(signer) as client:
             while True:
                 answer = await client.post("/v1/bundles", json={"kind": kind, "id": id_})
                 if answer.status_code == httpx.codes.OK:
@@ -81,7 +81,7 @@ class Ledger:
 
     async def logged(self, kind: str, subject: str) -> None:
         """Return once an agreed checkpoint covers the entry."""
-        async with asyncio.timeout(10), self.rest(None) as anybody:
+        async with asyncio.timeout(30), self.rest(None) as anybody:
             while (await anybody.get(f"/v1/proofs/{event_id(kind, subject).hex()}")).status_code != httpx.codes.OK:  # noqa: ASYNC110 - a client polls
                 await asyncio.sleep(0.05)
 
@@ -93,7 +93,7 @@ class Ledger:
         return parse_checkpoint((await self.checkpoint()).text).size
 
     async def grown(self, size: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await self.size() <= size:  # noqa: ASYNC110 - a monitor polls
                 await asyncio.sleep(0.05)
 
