@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from secrets import token_hex
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -84,10 +85,17 @@ class RayTrainer:
         await asyncio.to_thread(self._stop)
 
     def _start(self) -> None:
+        """A node of our own has a token of its own, made here: an open Ray port is remote code execution."""
+        if self._address is None:
+            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token_hex(32)}  # read when Ray is imported
         import ray
 
         self._ray = ray
-        ray.init(address=self._address or self._started(), log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            ray.init(address=self._address or self._started(), log_to_driver=False, logging_level=logging.ERROR)
+        except BaseException:
+            self._end_node()
+            raise
         made = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0, runtime_env={"env_vars": environment()})
         actor: Any = made(TrainerActor)
         self._actors = [actor.remote(str(self._source.resolve())) for _ in range(self._workers)]
@@ -109,8 +117,12 @@ class RayTrainer:
             self._ray.kill(actor)
         self._actors, self._params = [], None
         self._ray.shutdown()
+        self._end_node()
+
+    def _end_node(self) -> None:
         if self._node is not None:
             self._node.communicate(timeout=STOP_SECONDS)
+            self._node = None
 
     async def begin(self, params: Flat) -> None:
         """One copy in the object store a round; the old one goes with its last reference."""
