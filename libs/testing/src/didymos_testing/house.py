@@ -56,7 +56,7 @@ class World:
     def rest(self, signer: Ed25519Signer | None, service: str, purpose: Purpose | str = "") -> httpx.AsyncClient:
         """A client of `<origin>/<service>` that proves `signer` on each call; None: without any token."""
         auth = None if signer is None else _Dpop(self, self.tokens(signer, purpose), service)
-        return httpx.AsyncClient(base_url=f"{self.house.origin}/{service}", auth=auth, timeout=10)
+        return httpx.AsyncClient(base_url=f"{self.house.origin}/{service}", auth=auth, timeout=60)
 
     def peer(self, signer: Ed25519Signer | None, service: str, purpose: Purpose | str = "") -> Peer:
         """A gRPC peer; enter it as a context."""
