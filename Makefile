@@ -27,7 +27,8 @@ unit: setup ## unit and contract tests on the embedded adapters
 check: static unit ## everything quick: static and unit
 
 test: check ## what a newcomer runs: set-up, checks and all tests that need no server
-	@$(BIN)/pytest -n 2 --dist loadfile -m "slow and not servers and not chaos" libs services cli tests
+	@$(BIN)/pytest -m "slow and not servers and not chaos" libs services
+	@$(BIN)/pytest -n 2 --dist loadfile -m "slow and not servers and not chaos" cli tests
 
 demo: setup ## the main job on real data (ARGS=--json prints one JSON object)
 	@$(BIN)/didymos demo $(ARGS)
