@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID, uuid4
 
 import grpc
@@ -37,6 +37,9 @@ RPC_BODIES: Final = (
     b"\x08\x01\x12\x00",
 )
 _PLACE: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
+
+DETAILS: Final = "grpc-status-details-bin"
+ATTEMPTS: Final = 3  # the status of a stream that is refused while its caller still sends can be lost on the way
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +183,19 @@ class Caller:
         if said is None and self.signer is not None:
             said = await self.proof(service, "POST", self.world.house.origin + path, await self.token(service))
         async with grpc.aio.insecure_channel(self.world.house.where.rpc) as channel:
-            open_call: Any = channel.stream_stream  # bytes in, bytes out: no serializers
-            made = open_call(path)(iter([body]), metadata=tuple((said or {}).items()), timeout=10)
-            try:
-                await anext(aiter(made), None)
-                made.cancel()
-            except grpc.aio.AioRpcError as error:
-                return problem_of_call(error).row.code
-        return "ok"
+            for _ in range(ATTEMPTS):
+                open_call: Any = channel.stream_stream  # bytes in, bytes out: no serializers
+                made = open_call(path)(iter([body]), metadata=tuple((said or {}).items()), timeout=30)
+                try:
+                    await anext(aiter(made), None)
+                    made.cancel()
+                except grpc.aio.AioRpcError as error:
+                    refusal, trailers = error, cast("Any", error.trailing_metadata() or ())
+                    if any(pair[0] == DETAILS for pair in trailers):
+                        break
+                else:
+                    return "ok"
+        return problem_of_call(refusal).row.code
 
 
 def code_of(answer: httpx.Response) -> str:
