@@ -83,7 +83,8 @@ async def running_site(folder: Path, card: Card, organisation: Did) -> AsyncIter
         sys.executable, "-m", "didymos_site", "run", "--folder", str(folder), "--coordinator", card.grpc, "--origin",
         card.origin, "--coordinator-did", card.services["training-orchestration"], "--organisation", organisation,
     ]  # fmt: skip
-    environ = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    inherited = {name: said for name, said in os.environ.items() if not name.startswith("DIDYMOS_")}  # of the house
+    environ = {**inherited, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with (folder / "site.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=log, stderr=log)
     try:
