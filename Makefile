@@ -8,7 +8,7 @@ AREA ?= data-path
 NAME ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check static unit test demo up servers servers-stop test-integration chaos bench new-service generate format
+.PHONY: help setup check static unit test demo up servers servers-stop test-integration chaos chaos-servers bench new-service generate format
 
 help: ## print this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,10 +43,13 @@ servers-stop: ## end them, by their process ids
 	@$(BIN)/python tools/servers.py stop
 
 test-integration: servers ## contract tests and scenarios on the real servers
-	@eval "$$($(BIN)/python tools/servers.py env)" && $(BIN)/pytest -m servers libs services tests $(ARGS)
+	@eval "$$($(BIN)/python tools/servers.py env)" && $(BIN)/pytest -m "servers and not chaos" libs services tests $(ARGS)
 
 chaos: setup ## kill -9 at random points, 20 times
 	@$(BIN)/pytest -m chaos tests/chaos $(ARGS)
+
+chaos-servers: servers ## kill -9 of each service process on the real servers
+	@eval "$$($(BIN)/python tools/servers.py env)" && $(BIN)/pytest -m "servers and chaos" tests $(ARGS)
 
 bench: setup ## make bench AREA=data-path|learning|log|ledger|privacy
 	@$(BIN)/python -m tests.bench $(AREA) $(ARGS)
