@@ -64,8 +64,6 @@ def test_a_consistency_token_keeps_the_furthest_place_of_each_part() -> None:
 
 
 def test_memory_counts_this_process_and_its_children() -> None:
-    if not Path("/proc/self/smaps_rollup").exists():
-        pytest.skip("no /proc here")
     assert memory.pss_bytes() > 10_000_000
     parents = {1: 0, 20: 1, 30: 20, os.getpid(): 30}
     assert memory._descends(os.getpid(), 20, parents)
