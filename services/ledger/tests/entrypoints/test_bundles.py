@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from didymos_did import Ed25519Signer
 from didymos_ledger.domain.provable import event_id, round_id
-from didymos_provenance import Exit, Verdict, verify_bundle
+from didymos_provenance import Exit, Verdict, b64url, thread_of, verify_bundle
 from didymos_testing.did import INSTITUTE, STRANGER
 from didymos_testing.kit import problem_codes
 from didymos_testing.ledger import Ledger, a_ledger
@@ -57,11 +57,11 @@ async def test_all_that_follows_from_an_agreement_is_proved_to_both_parties(ledg
 async def test_a_payout_is_proved_to_whom_it_was_paid(ledger: Ledger) -> None:
     market = ledger.market
     agreement = (await market.agreed())["agreement_id"]
-    run = market.a_run(agreement, [3.0, 1.0, -1.0])
-    await market.hear(run, "run")
-    threads = sorted(range(3), key=lambda number: run.contributions[number].thread)
-    index = threads.index(0)
-    verdict = await ledger.verdict(await ledger.bundle(market.people[0].owner, "payout", f"{agreement}:1:{index}"))
+    await market.hear(market.a_run(agreement, [3.0, 1.0, -1.0]), "run")
+    person = market.people[0]
+    lines = (await market.settled(agreement))["record"]["lines"]
+    transfer = next(line["transfer"] for line in lines if line["thread"] == b64url(thread_of(person.grant.id)))
+    verdict = await ledger.verdict(await ledger.bundle(person.owner, "payout", transfer))
     assert valid(verdict)
     assert verdict.money == "book"
     assert 0 < int(str(verdict.payout["minor"])) < PRICE
