@@ -7,8 +7,11 @@ ARGS ?=
 AREA ?= data-path
 NAME ?=
 
+# Written once: a run of the tests starts many processes that read the same modules.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
-.PHONY: help setup check static unit test demo up servers servers-stop test-integration chaos chaos-servers bench new-service generate format
+.PHONY: help setup static unit cover check test demo up servers servers-stop test-integration chaos chaos-servers bench new-service generate format
 
 help: ## print this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,9 +27,13 @@ static: setup ## formatting, lint, types, import contracts, buf, generated files
 unit: setup ## unit and contract tests on the embedded adapters
 	@tools/unit.sh
 
+cover: setup ## the same tests, twice as long, and the coverage of the pure parts
+	@tools/unit.sh --cov --cov-report= --cov-config=pyproject.toml
+	@$(BIN)/python tools/coverage_bar.py
+
 check: static unit ## everything quick: static and unit
 
-test: check ## what a newcomer runs: set-up, checks and all tests that need no server
+test: static cover ## what a newcomer runs: set-up, checks and all tests that need no server
 	@$(BIN)/pytest -m "slow and not servers and not chaos" libs services
 	@$(BIN)/pytest -n 2 --dist loadfile -m "slow and not servers and not chaos" cli tests
 

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+from didymos_cli.main import app
+from typer.testing import CliRunner
+
 HEAVY = (
     "torch",
     "numpy",
@@ -23,9 +27,7 @@ def test_help_imports_typer_and_little_else() -> None:
     assert not set(HEAVY) & set(told.stdout.split())
 
 
-def test_every_command_has_help() -> None:
-    for command in ("verify", "demo", "up", "status", "doctor", "settings", "wallet", "twin", "site"):
-        told = subprocess.run(
-            [sys.executable, "-m", "didymos_cli.main", command, "--help"], capture_output=True, text=True, check=False
-        )
-        assert told.returncode == 0, told.stderr
+@pytest.mark.parametrize("command", ["verify", "demo", "up", "status", "doctor", "settings", "wallet", "twin", "site"])
+def test_every_command_has_help(command: str) -> None:
+    told = CliRunner().invoke(app, [command, "--help"])
+    assert told.exit_code == 0, told.output

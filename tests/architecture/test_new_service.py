@@ -39,6 +39,7 @@ def run(tree: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_new_service_starts_and_passes_its_tests(tree: Path) -> None:
     new_service.make(tree, "car-park")
     tested = run(tree, "pytest", "-n0", "services/car-park")

@@ -109,6 +109,7 @@ async def in_process(all_: Together) -> AsyncIterator[list[Did]]:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@pytest.mark.slow
 async def test_sites_train_a_model_that_nobody_saw_an_update_of(tmp_path: Path) -> None:
     async with together(tmp_path) as all_:
         await all_.prepare(count=1400)

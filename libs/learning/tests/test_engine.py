@@ -29,6 +29,7 @@ def clients(count: int) -> list[ClientData]:
     return [client_data(f"p{seed}", waves(seed, gaps=5), SMALL_TASK) for seed in range(count)]
 
 
+@pytest.mark.slow
 def test_one_seed_gives_the_same_bits_in_another_process() -> None:
     models = ["lstm", "cnn1d", "transformer"]
     program = f"from didymos_testing.learning import digest_of_run as of; print(*(of(1, arch) for arch in {models}))"

@@ -50,7 +50,7 @@ class Coordinator:
                 shown: dict[str, Any] = (await self.buyer.get(f"/v1/runs/{run}")).json()
                 if reached(shown):
                     return shown
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.1)
 
     async def ended(self, run: str) -> dict[str, Any]:
         return await self.until(run, lambda shown: shown["state"] in ("completed", "failed", "cancelled", "paused"))
@@ -112,10 +112,10 @@ async def here(coordinator: Coordinator, count: int) -> None:
 
 async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
     """Until it is so; the test fails when it does not become so."""
-    for _ in range(int(seconds / 0.02)):
+    for _ in range(int(seconds / 0.05)):
         if await holds():
             return
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
     raise AssertionError("this did not become so")
 
 

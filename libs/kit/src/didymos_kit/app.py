@@ -53,6 +53,17 @@ class _Uvicorn(uvicorn.Server):
                 async with asyncio.timeout(0.1):
                     await self.leaving.wait()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Closes what its own does, and returns when the answers in hand are sent: its own sleeps 100 ms at a time."""
+        for closing in (*self.servers, *(sockets or ())):
+            closing.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while (self.server_state.connections or self.server_state.tasks) and not self.force_exit:  # noqa: ASYNC110 - uvicorn sets no event
+            await asyncio.sleep(0.005)
+        for server in self.servers:
+            await server.wait_closed()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield

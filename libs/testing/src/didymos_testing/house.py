@@ -1,6 +1,7 @@
 """A whole house for tests: real log, real databases, real surfaces on loopback, in one process and one folder."""
 
 import socket
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from didymos_kit.service import Service
 from didymos_testing.identity_box import IdentityBox
 
 ROOT = b"house root of tests, 32 bytes ok"
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody: to read whom the system trusts takes 60 ms a client
 
 
 def free_port() -> int:
@@ -62,7 +64,7 @@ class World:
     def rest(self, signer: Ed25519Signer | None, service: str, purpose: Purpose | str = "") -> httpx.AsyncClient:
         """A client of `<origin>/<service>` that proves `signer` on each call; None: without any token."""
         auth = None if signer is None else _Dpop(self, self.tokens(signer, purpose), service)
-        return httpx.AsyncClient(base_url=f"{self.house.origin}/{service}", auth=auth, timeout=60)
+        return httpx.AsyncClient(base_url=f"{self.house.origin}/{service}", auth=auth, timeout=60, verify=NO_TLS)
 
     def peer(self, signer: Ed25519Signer | None, service: str, purpose: Purpose | str = "") -> Peer:
         """A gRPC peer; enter it as a context."""

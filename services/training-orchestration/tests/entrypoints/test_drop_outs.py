@@ -64,6 +64,7 @@ async def test_a_masked_round_gives_what_the_clear_one_gives(tmp_path: Path, run
     np.testing.assert_allclose(results[0], results[1], atol=2e-5)
 
 
+@pytest.mark.slow
 async def test_too_many_lost_before_masking_is_another_attempt_then_a_pause(
     tmp_path: Path, people: People, run_of: Callable[..., Any]
 ) -> None:

@@ -190,6 +190,7 @@ async def test_a_paused_run_goes_on_with_the_round_it_was_in(
         assert (paused["state"], paused["reason"]) == ("paused", "owner")
         sites[0].silent.clear()
         sites[0].forget_answers()
+        sites[0].again.set()
         assert (await coordinator.buyer.post(f"/v1/runs/{run}/resume")).json()["state"] == "running"
         ended = await coordinator.ended(run)
         (round_,) = await coordinator.rounds(run)

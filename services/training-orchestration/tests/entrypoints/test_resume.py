@@ -10,14 +10,20 @@ from didymos_testing.training import People, a_spec
 HELD = ("advert", "agree", "boxes", "masked", "confirm", "answers")
 
 
+calm: dict[str, str] = {}
+
+
 async def undisturbed(folder: Path, people: People, run_of: Callable[..., Any], masking: str = "pairwise") -> str:
+    """The parameters that a run with this masking ends with; such a run is made once."""
+    if masking in calm:
+        return calm[masking]
     spec = a_spec(masking=masking)
     async with run_of(folder, spec, people.doubles(spec), people) as (coordinator, run):
         assert (await coordinator.start(run)).status_code == 200
         ended = await coordinator.ended(run)
         assert ended["state"] == "completed", ended
-        params: str = ended["params_digest"]
-        return params
+        calm[masking] = ended["params_digest"]
+    return calm[masking]
 
 
 ORDERS = {
