@@ -157,7 +157,7 @@ async def a_scene(folder: Path) -> AsyncIterator[Scene]:
 
 
 async def killed_in_mid_round(scene: Scene, run: str, draw: random.Random, seconds: float, most: int) -> int:
-    """How often the house died, at most `most` times, at random within `seconds` after it let the run go on.
+    """How often the house died, at most `most` times, at random within `seconds` after the run went on.
 
     A kill counts when the run had begun a round and had not ended.
     """
