@@ -68,11 +68,15 @@ def demo(
         int | None, typer.Option(min=13, max=1000, help="Only the first so many: masks want five sites.")
     ] = None,
     servers: Annotated[bool, typer.Option("--servers", help="On empty Kafka, PostgreSQL and Redis.")] = False,  # noqa: FBT002 - a flag
+    house: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="In the house of this card, which runs; DIDYMOS_SECRET is its.")
+    ] = None,
 ) -> None:
     """Play the main job on real data, from keys to proofs, and write report.html. About three minutes."""
-    from didymos_cli.demo.story import DATA, run
+    from didymos_cli.demo.story import DATA, Place, run
 
-    raise typer.Exit(run(folder, data or DATA, seed, people, as_json=json, servers=servers))
+    place = Place(folder, servers=servers, running=house)
+    raise typer.Exit(run(place, data or DATA, seed, people, as_json=json))
 
 
 @app.command()

@@ -65,6 +65,18 @@ async def opened(
         yield Stage(cast, folder, card_of(running.house), http, say)
 
 
+@asynccontextmanager
+async def elsewhere(cast: Cast, folder: Path, card: Card, say: Callable[[str], None]) -> AsyncIterator[Stage]:
+    """A house that runs already, as its card says; `cast.house` has its keys, for the hospital operates it.
+
+    Raises PLATFORM_INVALID_SETTING when they are the keys of another house.
+    """
+    if cast.house.organisation.did != card.org:
+        raise PLATFORM_INVALID_SETTING.problem(name="DIDYMOS_SECRET", detail=f"it is not the secret of {card.org}")
+    async with http_client() as http:
+        yield Stage(cast, folder, card, http, say)
+
+
 def _embedded(cast: Cast, folder: Path) -> AbstractAsyncContextManager[House]:
     where = Where(f"http://127.0.0.1:{_free_port()}", f"127.0.0.1:{_free_port()}")
     return House.embedded(folder / "house", where, keys=cast.house)

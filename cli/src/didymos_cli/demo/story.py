@@ -7,12 +7,16 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from didymos_kit import log
+from didymos_kit.house_settings import HouseSettings
+from didymos_kit.settings import load
 
+from didymos_cli.card import read_card
 from didymos_cli.demo import memory, outcome, proofs, purchase, refusals, stage
 from didymos_cli.demo.cast import Cast, make_cast
 from didymos_cli.demo.live import live_on
@@ -26,15 +30,37 @@ DATA: Final = Path(__file__).resolve().parents[4] / "data" / "glucose"
 VALIDATION: Final = "validation.csv.gz"
 
 
-def run(folder: Path, data: Path, seed: int, people: int | None, *, as_json: bool, servers: bool) -> int:
-    """Play it all in `folder`; print the figures; the exit code: 0 if every proof holds and every refusal came."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the demo is played: in this process, on servers, or in the house whose card `running` is."""
+
+    folder: Path
+    servers: bool = False
+    running: Path | None = None
+
+    def opened(
+        self, cast: Cast, validation: Path, say: Callable[[str], None]
+    ) -> AbstractAsyncContextManager[stage.Stage]:
+        if self.running is None:
+            return stage.opened(cast, self.folder, validation, say, servers=self.servers)
+        return stage.elsewhere(cast, self.folder, read_card(self.running), say)
+
+
+def run(place: Place, data: Path, seed: int, people: int | None, *, as_json: bool) -> int:
+    """Play it all; print the figures; the exit code: 0 if every proof holds and every refusal came.
+
+    A house that runs already is operated by the hospital of the demo: DIDYMOS_SECRET is the secret of both.
+    """
+    folder = place.folder
     for name in ("house", "sites", "proofs"):
         shutil.rmtree(folder / name, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     cast = make_cast(seed, data / "readings.csv.gz", people)
+    if place.running is not None:
+        cast = replace(cast, house=load(HouseSettings).keyring())
     with ExitStack() as stack:
         log.configure(stream=stack.enter_context((folder / "house.log").open("w")))
-        told = asyncio.run(_until_told(_played(cast, folder, data / VALIDATION, _progress(), servers=servers)))
+        told = asyncio.run(_until_told(_played(cast, place, data / VALIDATION, _progress())))
     lines = outcome.people_of(told)
     gaps = outcome.differences(lines, cast.secret("bootstrap"))
     said = outcome.figures(told, lines, gaps)
@@ -75,13 +101,11 @@ async def _until_told(work: Coroutine[Any, Any, outcome.Told]) -> outcome.Told:
         raise SystemExit(128 + signal.SIGTERM) from None
 
 
-async def _played(
-    cast: Cast, folder: Path, validation: Path, say: Callable[[str], None], *, servers: bool
-) -> outcome.Told:
+async def _played(cast: Cast, place: Place, validation: Path, say: Callable[[str], None]) -> outcome.Told:
     begun, spec = time.monotonic(), spec_of(cast, validation)
     terms = training_terms(spec.rounds, len(cast.people))
     async with memory.watched() as peak:
-        async with stage.opened(cast, folder, validation, say, servers=servers) as house:
+        async with place.opened(cast, validation, say) as house:
             say(f"the house answers at {house.card.origin}")
             grants = await onboard(house, terms)
             devices = Devices.of(house)
@@ -98,7 +122,7 @@ async def _played(
                 "revoked_grant": await refusals.read_after_revocation(house, grants),
                 "replayed_request": await refusals.replayed_request(house),
             }
-        say("the house is closed; proofs are verified with nothing running")
+        say("proofs are verified by a process of its own that reaches no house")
         proved = await proofs.verify_offline(bundles)
         refused = {"changed_byte": await proofs.verify_changed(bundles), **refused}
     told: dict[str, Any] = {"seconds": time.monotonic() - begun, "peak_mb": peak.mb}
@@ -118,4 +142,4 @@ def _site_folders(house: stage.Stage, grants: Mapping[str, Grants]) -> list[Path
     return folders
 
 
-__all__ = ["DATA", "run"]
+__all__ = ["DATA", "Place", "run"]
