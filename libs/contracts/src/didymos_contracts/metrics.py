@@ -35,8 +35,9 @@ TOPICS: Final = (
     "didymos.twin.write.v1",
 )
 GROUPS: Final = (
+    "ingestion.refusals",
     "twin-state.apply",
-    "twin-state.write",
+    "twin-state.gate",
     "steward.watch",
     "ledger.collect",
     "marketplace.settle",
@@ -82,6 +83,16 @@ RPC_REQUEST_SECONDS: Final = MetricRow(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 PROCESS_READY: Final = MetricRow("didymos_process_ready", "gauge", "kit", "1 while the process is ready")
+PROCESS_LOOP_LATE_SECONDS: Final = MetricRow(
+    "didymos_process_loop_late_seconds",
+    "histogram",
+    "kit",
+    "How late the event loop woke a timer, which is what every request waits for on top",
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
+)
+PROCESS_DISK_FREE_RATIO: Final = MetricRow(
+    "didymos_process_disk_free_ratio", "gauge", "kit", "Free share of the disk with the files of the house, 0 to 1"
+)
 LOG_APPENDED_TOTAL: Final = MetricRow(
     "didymos_log_appended_total",
     "counter",
@@ -143,11 +154,7 @@ TAIL_STALENESS_SECONDS: Final = MetricRow(
     labels=(("topic", TOPICS),),
 )
 CONSENT_STALENESS_SECONDS: Final = MetricRow(
-    "didymos_consent_staleness_seconds",
-    "gauge",
-    "kit",
-    "Age of what is known of consent; denial begins at 5 s",
-    labels=(("service", SERVICES),),
+    "didymos_consent_staleness_seconds", "gauge", "kit", "Age of what is known of consent; denial begins at 5 s"
 )
 CONSENT_SUPERSEDED_TOTAL: Final = MetricRow(
     "didymos_consent_superseded_total", "counter", "kit", "Consent records older than the one kept"
@@ -221,6 +228,13 @@ TWIN_READINGS_APPLIED_TOTAL: Final = MetricRow(
     "Readings by what applying made of them",
     labels=(("outcome", ("applied", "duplicate", "held")),),
 )
+TWIN_QUALITY_READINGS_TOTAL: Final = MetricRow(
+    "didymos_twin_quality_readings_total",
+    "counter",
+    "twin-state",
+    "Readings at applying by their quality: good from 80, fair from 50, poor below",
+    labels=(("band", ("good", "fair", "poor")),),
+)
 TWIN_APPLY_SECONDS: Final = MetricRow(
     "didymos_twin_apply_seconds",
     "histogram",
@@ -286,6 +300,19 @@ TRAINING_UPDATE_BYTES: Final = MetricRow(
     "Size of a masked update",
     buckets=(1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216),
 )
+TRAINING_BUDGET_ROUNDS: Final = MetricRow(
+    "didymos_training_budget_rounds",
+    "gauge",
+    "training-orchestration",
+    "Rounds drawn from the budgets of grants, one a grant and round: in flight, and for good",
+    labels=(("booking", ("reserved", "spent")),),
+)
+TRAINING_BUDGET_USED_RATIO: Final = MetricRow(
+    "didymos_training_budget_used_ratio",
+    "gauge",
+    "training-orchestration",
+    "Share of its budget that the most used grant of the last cohort has used, 0 to 1",
+)
 MARKET_AGREEMENTS_TOTAL: Final = MetricRow(
     "didymos_market_agreements_total",
     "counter",
@@ -301,6 +328,12 @@ MARKET_REFUNDS_MINOR_TOTAL: Final = MetricRow(
     "didymos_market_refunds_minor_total", "counter", "marketplace", "Minor units given back"
 )
 MARKET_ESCROW_MINOR: Final = MetricRow("didymos_market_escrow_minor", "gauge", "marketplace", "Minor units locked now")
+MARKET_BOOK_GAP_MINOR: Final = MetricRow(
+    "didymos_market_book_gap_minor",
+    "gauge",
+    "marketplace",
+    "Into escrow, less out of it, less what lies there: 0, or money was lost",
+)
 MARKET_SETTLEMENTS_TOTAL: Final = MetricRow(
     "didymos_market_settlements_total",
     "counter",
@@ -346,6 +379,8 @@ METRICS: Final[tuple[MetricRow, ...]] = (
     RPC_REQUESTS_TOTAL,
     RPC_REQUEST_SECONDS,
     PROCESS_READY,
+    PROCESS_LOOP_LATE_SECONDS,
+    PROCESS_DISK_FREE_RATIO,
     LOG_APPENDED_TOTAL,
     LOG_APPEND_SECONDS,
     LOG_LAG_RECORDS,
@@ -368,6 +403,7 @@ METRICS: Final[tuple[MetricRow, ...]] = (
     INGESTION_BATCH_BYTES,
     INGESTION_IN_FLIGHT_BYTES,
     TWIN_READINGS_APPLIED_TOTAL,
+    TWIN_QUALITY_READINGS_TOTAL,
     TWIN_APPLY_SECONDS,
     TWIN_PUSHES_TOTAL,
     TWIN_READING_TO_STATE_SECONDS,
@@ -378,11 +414,14 @@ METRICS: Final[tuple[MetricRow, ...]] = (
     TRAINING_SITES,
     TRAINING_MODELS_TOTAL,
     TRAINING_UPDATE_BYTES,
+    TRAINING_BUDGET_ROUNDS,
+    TRAINING_BUDGET_USED_RATIO,
     MARKET_AGREEMENTS_TOTAL,
     MARKET_PAYOUTS_TOTAL,
     MARKET_PAYOUTS_MINOR_TOTAL,
     MARKET_REFUNDS_MINOR_TOTAL,
     MARKET_ESCROW_MINOR,
+    MARKET_BOOK_GAP_MINOR,
     MARKET_SETTLEMENTS_TOTAL,
     LEDGER_ENTRIES_TOTAL,
     LEDGER_PROOFS_TOTAL,

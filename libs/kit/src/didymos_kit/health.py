@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Final
 
-from didymos_contracts.metrics import PROCESS_READY
+from didymos_contracts.metrics import PROCESS_LOOP_LATE_SECONDS, PROCESS_READY
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -24,6 +24,7 @@ class Health:
 
     def __init__(self, metrics: Metrics) -> None:
         self._gauge = metrics.gauge(PROCESS_READY)
+        self._late = metrics.histogram(PROCESS_LOOP_LATE_SECONDS)
         self._checks: tuple[tuple[str, Check], ...] = ()
         self._serving = False
         self._died: str | None = None
@@ -44,7 +45,8 @@ class Health:
     async def tick(self, stopping: Stopping) -> None:
         """Show that the event loop turns, until the process stops."""
         while not await stopping.within(TICK_SECONDS):
-            self._ticked = monotonic()
+            before, self._ticked = self._ticked, monotonic()
+            self._late.observe(max(0.0, self._ticked - before - TICK_SECONDS))
 
     def not_live(self) -> str | None:
         """Why the process should be restarted, or None."""

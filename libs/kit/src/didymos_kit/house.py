@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from didymos_contracts.errors.platform import PLATFORM_DEADLINE, PLATFORM_MALFORMED, PLATFORM_UNAVAILABLE
+from didymos_contracts.metrics import CONSENT_STALENESS_SECONDS, PROCESS_DISK_FREE_RATIO
 from didymos_contracts.topics import CONSENT, HEARTBEAT, IDENTITY, TOPICS
 from didymos_did import Did, Facts, Freshness, GrantId, SubjectStatus, TwinId, Usage
 
@@ -23,6 +24,7 @@ from didymos_kit.database.engine import Database, postgres_engine, sqlite_engine
 from didymos_kit.database.migrate import migrations_of, upgrade
 from didymos_kit.database.unit_of_work import Stamp
 from didymos_kit.eventlog.kafka import KafkaLog
+from didymos_kit.eventlog.metered import MeteredLog
 from didymos_kit.eventlog.port import EventLog, Position, Tail, TailHaltedError
 from didymos_kit.eventlog.sqlite import SqliteLog
 from didymos_kit.files import Files, FolderFiles
@@ -179,6 +181,7 @@ async def _embedded(
                 yield opened
 
         files = FolderFiles(folder / "files")
+        metrics.watch(PROCESS_DISK_FREE_RATIO, files.free_ratio)
         async with _house(
             _Parts(clock, ids, metrics, where, ring, event_log, files, hot, LocalReplays(), database)
         ) as made:
@@ -207,6 +210,7 @@ async def _servers(settings: HouseSettings, process: str, metrics: Metrics) -> A
                 yield opened
 
         files = FolderFiles(settings.files)
+        metrics.watch(PROCESS_DISK_FREE_RATIO, files.free_ratio)
         async with _house(
             _Parts(clock, ids, metrics, where, ring, event_log, files, hot, HotReplays(hot), database)
         ) as made:
@@ -234,7 +238,8 @@ async def _house(parts: _Parts) -> AsyncIterator[House]:
     identity, consent = IdentityTail(parts.clock), ConsentTail(parts.clock, parts.metrics)
     secret, issuer = parts.keys.secret("dpop-nonce"), parts.keys.did("identity")
     access = Access(parts.where.origin, identity, parts.replays, secret, parts.clock, issuer)
-    event_log = parts.event_log
+    event_log = MeteredLog(parts.event_log, parts.metrics)
+    parts.metrics.watch(CONSENT_STALENESS_SECONDS, consent.staleness_seconds)
     async with (
         event_log.tail(IDENTITY.name, identity.apply) as identity_tail,
         event_log.tail(CONSENT.name, consent.apply) as consent_tail,

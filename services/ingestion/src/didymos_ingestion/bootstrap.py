@@ -61,7 +61,7 @@ async def bootstrap(settings: IngestionSettings, house: House) -> AsyncIterator[
                 quarantine_routes(releasing, house.facts, cursors, house.clock),
             ),
             servicers=(IngestRpc(intake).register,),
-            loops=(refusals_loop(house.event_log, refusals, house.clock),),
+            loops=(refusals_loop(house.event_log, refusals, house.clock, house.metrics),),
             checks=(database.check,),
             public_rpcs=PUBLIC_RPCS,
         )

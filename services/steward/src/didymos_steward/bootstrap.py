@@ -31,7 +31,7 @@ async def bootstrap(settings: StewardSettings, house: House) -> AsyncIterator[Se
         grants = TailGrants(house.consent, did)
         acted = {state: house.metrics.counter(STEWARD_ACTS_TOTAL, outcome=state) for state in _OUTCOMES}
         watch = Watch(database, dispatch, RpcTwins(peer), grants, house.clock, lambda state: acted[state].inc())
-        consumer = Consumer(GROUP, [TWIN_CHANGED.name], watch.handle)
+        consumer = Consumer(GROUP, [TWIN_CHANGED.name], watch.handle, metrics=house.metrics)
 
         async def watch_twins(stopping: Stopping) -> None:
             await consume(house.event_log, consumer, house.clock, stopping)

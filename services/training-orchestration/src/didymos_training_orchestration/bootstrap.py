@@ -35,6 +35,7 @@ from didymos_training_orchestration.application.world import SECOND_US, Pace, Wo
 from didymos_training_orchestration.domain.run import ClientsKind
 from didymos_training_orchestration.entrypoints import grpc, rest
 from didymos_training_orchestration.entrypoints.driver import Driver, Shift
+from didymos_training_orchestration.entrypoints.measuring import Measuring
 from didymos_training_orchestration.settings import PaceSettings, SimulationSettings, TrainingSettings
 
 NAME: Final = "training-orchestration"
@@ -52,7 +53,7 @@ async def bootstrap(settings: TrainingSettings, house: House) -> AsyncIterator[S
         agreements = MarketAgreements(house, NAME)
         clients: dict[ClientsKind, Clients] = {}
         servicers: list[Servicer] = [grpc.RunsRpc(dispatch, agreements, house.clock, house.ids).register]
-        loops: list[Loop] = [relay.run]
+        loops: list[Loop] = [relay.run, Measuring(SqlUnits(database), house.metrics).run]
         if settings.role != "api":
             objects = FileObjects(house.files)
             clients["sites"] = SiteClients(_desk(settings.pace, house, database, attendance, objects))

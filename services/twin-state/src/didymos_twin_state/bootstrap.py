@@ -1,13 +1,14 @@
 """Wires twin-state for its role. The only place that builds adapters."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
+from didymos_contracts.metrics import ACCESS_DECISIONS_TOTAL
 from didymos_contracts.topics import MODEL
-from didymos_did import Facts, GrantId, TwinId, Usage
+from didymos_did import Decision, Facts, GrantId, TwinId, Usage
 from didymos_kit.database.engine import Database
 from didymos_kit.eventlog import Writer
 from didymos_kit.house import House
@@ -138,8 +139,21 @@ async def _made(stack: AsyncExitStack, house: House, seconds: float) -> _Made:
     return _Made(
         house, database, hot, history, seals, Twins(hot, history, seals, seconds),
         Past(history, opened, seconds),
-        Permits(_HouseConsents(house), uses, house.clock), uses, writer, f"didymos://{house.org}/{NAME}",
+        Permits(_HouseConsents(house), uses, house.clock, _counted(house)), uses, writer, f"didymos://{house.org}/{NAME}",
     )  # fmt: skip
+
+
+def _counted(house: House) -> Callable[[Decision], None]:
+    """Counts decisions by what they say."""
+    allowed, denied = (
+        house.metrics.counter(ACCESS_DECISIONS_TOTAL, service=NAME, outcome=outcome)
+        for outcome in ("allowed", "denied")
+    )
+
+    def count(made: Decision) -> None:
+        (allowed if made.allowed else denied).inc()
+
+    return count
 
 
 async def _forecasting(stack: AsyncExitStack, made: _Made) -> Forecasting:

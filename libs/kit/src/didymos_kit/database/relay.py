@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from didymos_contracts.errors import Problem
-from didymos_contracts.metrics import OUTBOX_RELAYED_TOTAL
+from didymos_contracts.metrics import OUTBOX_AGE_SECONDS, OUTBOX_RELAYED_TOTAL
 from didymos_contracts.topics import Topic
 from didymos_kit import log
 from didymos_kit.clock import Clock
@@ -48,6 +48,8 @@ class Relay:
         self.epoch = 0
         made = metrics or Metrics()
         self._relayed = made.counter(OUTBOX_RELAYED_TOTAL, service=service_label(database.name))
+        self._oldest_ms: int | None = None  # of the rows in hand
+        made.watch(OUTBOX_AGE_SECONDS, self.age_seconds, service=service_label(database.name))
         database.on_commit(self._woken.set)
 
     def wake(self) -> None:
@@ -58,6 +60,10 @@ class Relay:
         """On the clock's monotonic scale: when the last look began that found nothing left. None: rows wait, or nobody
         relays here."""
         return self._idle_since
+
+    def age_seconds(self) -> float:
+        """Age of the oldest row that this process has in hand; 0: nothing waits, or another process relays."""
+        return 0.0 if self._oldest_ms is None else max(0.0, self._clock.now_us() / 1e6 - self._oldest_ms / 1e3)
 
     async def placed(self, rows: Sequence[int], seconds: float) -> tuple[Position, ...] | None:
         """Where these rows lie in the log; None if that is not known in time: another process relays, or it is away."""
@@ -103,6 +109,7 @@ class Relay:
             begun = self._clock.monotonic()
             async with self._database.read() as connection:
                 rows = await outbox.oldest(connection, BATCH)
+            self._oldest_ms = rows[0].record.at_ms if rows else None
             if rows:
                 self._idle_since = None
                 fault_point("relay.read")

@@ -3,19 +3,23 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Final
 
 from didymos_contracts.errors import Problem
+from didymos_contracts.metrics import LOG_DEAD_LETTERS_TOTAL, LOG_HELD_PARTITIONS, LOG_SLICE_SECONDS
 from didymos_contracts.topics import Topic
 
 from didymos_kit import log
 from didymos_kit.clock import Clock
 from didymos_kit.eventlog.dead import dead_letter, permanent_code
 from didymos_kit.eventlog.lane import Handle, Lane, Rules, full_jitter
+from didymos_kit.eventlog.metered import NAMES, group_label
 from didymos_kit.eventlog.port import EventLog, Group, Hooks, Part, StaleCommitError, Start, Stored, Writer
 from didymos_kit.service import Stopping
 from didymos_kit.telemetry import tracing
+from didymos_kit.telemetry.metrics import Metrics
 
 IN_HAND: Final = 4  # slices of a part that may wait; more pause it
 COMMIT_RECORDS: Final = 1_000
@@ -33,7 +37,8 @@ class Consumer:
     `handle` gets records of one part, in order, and either does all of them or raises and has done none. An error whose
     `permanent` code is not None buries the record that causes it; every other error holds its part and is tried again,
     without end. `hooks` are for consumers that keep their own offsets: their `revoked` runs after the last slice and
-    before the last commit. `on_held` is told how many parts are held, `on_dead` the topic and code of a dead letter.
+    before the last commit. `on_held` is told how many parts are held, `on_dead` the topic and code of a dead letter;
+    `metrics` count both, and how long slices take.
     """
 
     group: str
@@ -45,6 +50,7 @@ class Consumer:
     commit_seconds: float = COMMIT_SECONDS
     on_held: Callable[[int], None] = _unwatched
     on_dead: Callable[[Topic, str], None] = _unwatched
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 async def consume(event_log: EventLog, consumer: Consumer, clock: Clock, stopping: Stopping) -> None:
@@ -71,6 +77,14 @@ class _Run:
         self._committed: dict[Part, int] = {}
         self._committed_at, self._done_then = clock.monotonic(), 0
         self._held = 0
+        group = group_label(consumer.group)
+        self._seconds = consumer.metrics.histogram(LOG_SLICE_SECONDS, group=group)
+        self._gauge = consumer.metrics.gauge(LOG_HELD_PARTITIONS, group=group)
+        self._dead = {
+            topic: consumer.metrics.counter(LOG_DEAD_LETTERS_TOTAL, topic=topic)
+            for topic in consumer.topics
+            if topic in NAMES
+        }
 
     async def until(self, group: Group, stopping: Stopping) -> None:
         self._group = group
@@ -111,8 +125,10 @@ class _Run:
         self._count_held()
 
     async def _handle(self, records: Sequence[Stored]) -> None:
+        begun = perf_counter()
         with _process_span(records):
             await self._consumer.handle(records)
+        self._seconds.observe(perf_counter() - begun)
 
     async def _bury(self, record: Stored, code: str) -> None:
         letter = dead_letter(record, self._consumer.group, code, self._clock.now_us() // 1000)
@@ -120,6 +136,8 @@ class _Run:
         log.get().warning(
             "log.record_buried", topic=record.topic, partition=record.partition, offset=record.offset, code=code
         )
+        if record.topic in self._dead:
+            self._dead[record.topic].inc()
         self._consumer.on_dead(record.topic, code)
 
     def _balance(self, lane: Lane) -> None:
@@ -134,6 +152,7 @@ class _Run:
         held = sum(lane.held for lane in self._lanes.values())
         if held != self._held:
             self._held = held
+            self._gauge.set(held)
             self._consumer.on_held(held)
 
     def _commit_is_due(self) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,12 @@ class FolderFiles:
 
     async def keys(self, prefix: str) -> Sequence[str]:
         return await asyncio.to_thread(self._keys, prefix)
+
+    def free_ratio(self) -> float:
+        """Free share of the disk where the folder lies, or will lie."""
+        there = next(path for path in (self._root, *self._root.absolute().parents) if path.exists())
+        usage = shutil.disk_usage(there)
+        return usage.free / usage.total
 
     def _path(self, key: str) -> Path:
         segments = key.split("/")

@@ -1,12 +1,13 @@
 """Metrics of one process, made from rows of the registry: no row, no metric. The only import of the client library."""
 
+from collections.abc import Callable
 from threading import Lock
 from typing import Protocol, TypeVar
 
 import prometheus_client
 from didymos_contracts.metric_row import MetricKind, MetricRow
 from didymos_contracts.metrics import SERVICES
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # one more series a counter, of no use
@@ -51,6 +52,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)  # processor, memory, open files
         self._made: dict[str, prometheus_client.Counter | prometheus_client.Gauge | prometheus_client.Histogram] = {}
         self._lock = Lock()
 
@@ -65,6 +67,10 @@ class Metrics:
     def histogram(self, row: MetricRow, **labels: str) -> Histogram:
         """The histogram of `row` for these label values. Raises MetricError."""
         return self._bound(row, "histogram", labels, prometheus_client.Histogram)
+
+    def watch(self, row: MetricRow, read: Callable[[], float], **labels: str) -> None:
+        """Ask `read` whenever the gauge of `row` is scraped; the last one that watches counts. Raises MetricError."""
+        self._bound(row, "gauge", labels, prometheus_client.Gauge).set_function(read)
 
     def exposition(self) -> bytes:
         """All of it as a scraper reads it."""

@@ -8,6 +8,7 @@ from didymos_kit.clock import Clock
 from didymos_kit.eventlog import EventLog, Stored
 from didymos_kit.eventlog.consume import Consumer, consume
 from didymos_kit.service import Loop, Stopping
+from didymos_kit.telemetry.metrics import Metrics
 
 from didymos_ingestion.adapters.protobuf import erased_twin, kept_refusals
 from didymos_ingestion.application.keep_refusals import Refusals, keep_refusals
@@ -15,7 +16,7 @@ from didymos_ingestion.application.keep_refusals import Refusals, keep_refusals
 GROUP: Final = "ingestion.refusals"
 
 
-def refusals_loop(event_log: EventLog, refusals: Refusals, clock: Clock) -> Loop:
+def refusals_loop(event_log: EventLog, refusals: Refusals, clock: Clock, metrics: Metrics) -> Loop:
     """The loop of the service that keeps the list."""
 
     async def handle(records: Sequence[Stored]) -> None:
@@ -26,6 +27,7 @@ def refusals_loop(event_log: EventLog, refusals: Refusals, clock: Clock) -> Loop
         await keep_refusals([each for record in records for each in kept_refusals(record)], refusals, clock.now())
 
     async def keep(stopping: Stopping) -> None:
-        await consume(event_log, Consumer(GROUP, (QUARANTINE.name, TWIN_LIFECYCLE.name), handle), clock, stopping)
+        consumer = Consumer(GROUP, (QUARANTINE.name, TWIN_LIFECYCLE.name), handle, metrics=metrics)
+        await consume(event_log, consumer, clock, stopping)
 
     return keep

@@ -14,7 +14,7 @@ from didymos.market.v1.market_events_pb2 import SettlementFinal
 from didymos.training.v1.training_events_pb2 import ModelRegistered
 from didymos_contracts.errors.ledger import LEDGER_ENTRY_INVALID
 from didymos_contracts.errors.platform import PLATFORM_UNAVAILABLE
-from didymos_contracts.metrics import LEDGER_ENTRIES_TOTAL, LOG_DEAD_LETTERS_TOTAL, LOG_HELD_PARTITIONS
+from didymos_contracts.metrics import LEDGER_ENTRIES_TOTAL
 from didymos_contracts.topics import CONSENT, IDENTITY, MARKET, MODEL, SETTLEMENT, TRAINING, Topic
 from didymos_did import Did, Signer, TwinId, parse_grant
 from didymos_kit.clock import Clock
@@ -70,15 +70,11 @@ class Collector:
         self._log, self._database, self._keeping, self._sources = log, database, keeping, sources
         self._clock = clock
         self._entries = metrics.counter(LEDGER_ENTRIES_TOTAL)
-        self._held = metrics.gauge(LOG_HELD_PARTITIONS, group=GROUP)
-        self._dead = {topic: metrics.counter(LOG_DEAD_LETTERS_TOTAL, topic=topic) for topic in TOPICS}
+        self._metrics = metrics
         self._cursors: dict[tuple[str, int], int] = {}
 
     async def run(self, event_log: EventLog, stopping: Stopping) -> None:
-        consumer = Consumer(
-            GROUP, TOPICS, self.handle, self, on_held=self._held.set,
-            on_dead=lambda topic, _code: self._dead[topic].inc(),
-        )  # fmt: skip
+        consumer = Consumer(GROUP, TOPICS, self.handle, self, metrics=self._metrics)
         await consume(event_log, consumer, self._clock, stopping)
 
     async def assigned(self, parts: frozenset[Part]) -> Mapping[Part, Start]:

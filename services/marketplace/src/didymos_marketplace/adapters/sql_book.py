@@ -9,7 +9,7 @@ from didymos_contracts.errors.market import MARKET_ID_TAKEN, MARKET_NOT_COVERED
 from didymos_contracts.errors.platform import PLATFORM_INVALID_FIELD
 from didymos_did import TwinId, parse_strict
 from didymos_kit.database.seen import insert_missing
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from didymos_marketplace.adapters.tables import BALANCE, LINE, SETTLEMENT, TRANSFER
@@ -61,6 +61,13 @@ class SqlBook:
         """Minor units in escrow, over all assets: a gauge."""
         query = select(BALANCE.c.minor).where(BALANCE.c.account.like("escrow:%"))
         return sum((await self._connection.execute(query)).scalars())
+
+    async def escrow_gap(self) -> int:
+        """What went into escrow, less what left it, less what lies there: 0 while balances and transfers agree."""
+        into = select(func.coalesce(func.sum(TRANSFER.c.minor), 0)).where(TRANSFER.c.target.like("escrow:%"))
+        out = select(func.coalesce(func.sum(TRANSFER.c.minor), 0)).where(TRANSFER.c.source.like("escrow:%"))
+        moved = [int((await self._connection.execute(query)).scalar_one()) for query in (into, out)]
+        return moved[0] - moved[1] - await self.escrowed()
 
     async def _find(self, transfer: str) -> Transfer | None:
         row = (await self._connection.execute(select(TRANSFER).where(TRANSFER.c.id == transfer))).one_or_none()

@@ -68,6 +68,9 @@ class Book(Protocol):
     async def escrowed(self) -> int:
         """Minor units in escrow, over all assets."""
 
+    async def escrow_gap(self) -> int:
+        """What went into escrow, less what left it, less what lies there."""
+
     async def holdings(self, account: Account) -> Sequence[tuple[str, int]]:
         """(asset, minor units) of an account, by asset."""
 

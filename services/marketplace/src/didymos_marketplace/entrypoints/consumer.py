@@ -5,8 +5,6 @@ from typing import Final
 
 from didymos.identity.v1.identity_events_pb2 import TwinKeyDestroyed
 from didymos_contracts.metrics import (
-    LOG_DEAD_LETTERS_TOTAL,
-    LOG_HELD_PARTITIONS,
     MARKET_PAYOUTS_MINOR_TOTAL,
     MARKET_PAYOUTS_TOTAL,
     MARKET_REFUNDS_MINOR_TOTAL,
@@ -47,11 +45,10 @@ class Hearing:
         self._refunded = metrics.counter(MARKET_REFUNDS_MINOR_TOTAL)
         self._settled = metrics.counter(MARKET_SETTLEMENTS_TOTAL, outcome="settled")
         self._failed = metrics.counter(MARKET_SETTLEMENTS_TOTAL, outcome="failed")
-        self._held = metrics.gauge(LOG_HELD_PARTITIONS, group=GROUP)
-        self._dead = {topic: metrics.counter(LOG_DEAD_LETTERS_TOTAL, topic=topic) for topic in TOPICS}
+        self._metrics = metrics
 
     async def run(self, event_log: EventLog, stopping: Stopping) -> None:
-        consumer = Consumer(GROUP, TOPICS, self.handle, on_held=self._held.set, on_dead=self._count_dead)
+        consumer = Consumer(GROUP, TOPICS, self.handle, on_dead=self._count_dead, metrics=self._metrics)
         await consume(event_log, consumer, self._clock, stopping)
 
     async def handle(self, records: Sequence[Stored]) -> None:
@@ -83,8 +80,7 @@ class Hearing:
             return None
         return await settle_run(ended, work, self._clock)
 
-    def _count_dead(self, topic: Topic, code: str) -> None:
-        self._dead[topic].inc()
+    def _count_dead(self, _topic: Topic, code: str) -> None:
         self._failed.inc()
         log.get().warning("market.not_settled", code=code)
 

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from didymos_contracts.errors import Problem
-from didymos_contracts.metrics import MARKET_ESCROW_MINOR
+from didymos_contracts.metrics import MARKET_BOOK_GAP_MINOR, MARKET_ESCROW_MINOR
 from didymos_kit.service import Stopping
 from didymos_kit.telemetry.metrics import Metrics
 
@@ -19,6 +19,7 @@ class Measuring:
 
     def __init__(self, reads: Callable[[], AbstractAsyncContextManager[Tables]], metrics: Metrics) -> None:
         self._reads, self._escrow = reads, metrics.gauge(MARKET_ESCROW_MINOR)
+        self._gap = metrics.gauge(MARKET_BOOK_GAP_MINOR)
 
     async def run(self, stopping: Stopping) -> None:
         await self.measure()
@@ -29,6 +30,7 @@ class Measuring:
         try:
             async with self._reads() as tables:
                 self._escrow.set(await tables.book.escrowed())
+                self._gap.set(await tables.book.escrow_gap())
         except Problem as problem:
             if problem.row.retry != "later":
                 raise

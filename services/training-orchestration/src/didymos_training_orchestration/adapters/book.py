@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from didymos_training_orchestration.adapters.tables import ACCOUNTS, ENTRIES
-from didymos_training_orchestration.domain.budget import Account, Booking, may_book
+from didymos_training_orchestration.domain.budget import Account, Booking, Drawn, may_book
 from didymos_training_orchestration.domain.run import RunId
 
 _CHANGE: Final[Mapping[tuple[Booking | None, Booking], tuple[int, int]]] = {
@@ -59,3 +59,8 @@ class SqlBook:
         )
         rows = await self._connection.execute(query.group_by(ENTRIES.c.grant_id))
         return {GrantId(row.grant_id): row.rounds for row in rows}
+
+    async def drawn(self) -> Drawn:
+        sums = (func.coalesce(func.sum(column), 0) for column in (ACCOUNTS.c.reserved, ACCOUNTS.c.spent))
+        reserved, spent = (await self._connection.execute(select(*sums))).one()
+        return Drawn(int(reserved), int(spent))

@@ -1,6 +1,7 @@
 """The metrics of this service, bound once. telemetry/metrics.yaml."""
 
 from didymos_contracts.metrics import (
+    TRAINING_BUDGET_USED_RATIO,
     TRAINING_CLIENTS_TOTAL,
     TRAINING_MODELS_TOTAL,
     TRAINING_ROUND_SECONDS,
@@ -14,6 +15,7 @@ class HouseMeters:
     """Fills `Meters`."""
 
     def __init__(self, metrics: Metrics) -> None:
+        self._budget = metrics.gauge(TRAINING_BUDGET_USED_RATIO)
         self._running = metrics.gauge(TRAINING_RUNNING_ROUNDS)
         self._seconds = metrics.histogram(TRAINING_ROUND_SECONDS)
         self._rounds = {out: metrics.counter(TRAINING_ROUNDS_TOTAL, outcome=out) for out in ("closed", "aborted")}
@@ -36,6 +38,9 @@ class HouseMeters:
 
     def client(self, outcome: str) -> None:
         self._clients[outcome].inc()
+
+    def budget(self, used: float) -> None:
+        self._budget.set(used)
 
     def model(self, kind: str, outcome: str) -> None:
         self._models[kind, outcome].inc()

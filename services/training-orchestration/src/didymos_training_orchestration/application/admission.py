@@ -59,6 +59,19 @@ async def denied(run: Run, cohort: Cohort, consent: Consent, book: Book, now: da
     return denied_among(cohort, use, facts_of, now)
 
 
+async def share_used(cohort: Cohort, consent: Consent, book: Book) -> float:
+    """The most that a grant of the cohort has used of the rounds it admits, in flight or for good: 0 to 1."""
+    accounts = await book.accounts(cohort.grants)
+    subjects = [subject for member in cohort.members for subject in member.subjects]
+    budgets = {
+        grant.id: min(grant.terms.budget.rounds, grant.terms.budget.exact_rounds)
+        for subject in subjects
+        for grant in consent.facts(subject.twin).grants
+    }
+    shares = [account.usage.rounds / budgets[name] for name, account in accounts.items() if budgets.get(name)]
+    return max(shares, default=0.0)
+
+
 def shortage(run: Run, found: Admission) -> Problem | None:
     """Why this cohort may not begin a round; None if it may."""
     missed = short_of([member.size for member in found.cohort.members], run.spec, run.spec.cohort.sites)

@@ -12,6 +12,7 @@ from didymos_kit.faults import fault_point
 from didymos_learning import Flat, ServerState, flat_bytes, flat_view, settings_of, strategy_of
 from didymos_learning.strategies import BySum
 
+from didymos_training_orchestration.application.admission import share_used
 from didymos_training_orchestration.application.close_round import Closing, abort_round, close_round
 from didymos_training_orchestration.application.collect import Collected, Failed, collect
 from didymos_training_orchestration.application.complete_run import NO_ROUND, complete_run, fail_run
@@ -89,6 +90,7 @@ async def _opened(run: Run, epoch: int, world: World) -> Round | None:
             )
         )
         if isinstance(found, Round):
+            await _budget_told(found, world)
             return found
         missed = found
         if missed.row.retry == "never":  # nobody who comes changes it
@@ -96,6 +98,10 @@ async def _opened(run: Run, epoch: int, world: World) -> Round | None:
         await clients.changed(1.0)
     await world.units(lambda work: _paused(run.id, epoch, missed, work))
     return None
+
+
+async def _budget_told(opened: Round, world: World) -> None:
+    world.meters.budget(await world.units(lambda work: share_used(opened.cohort, world.consent, work.book)))
 
 
 async def _paused(name: RunId, epoch: int, why: Problem, work: Work) -> Run:

@@ -10,7 +10,7 @@ from didymos_learning import Flat, RunSpec
 
 from didymos_training_orchestration.application.events import Event
 from didymos_training_orchestration.application.results import Offer, Order, Result
-from didymos_training_orchestration.domain.budget import Account, Booking
+from didymos_training_orchestration.domain.budget import Account, Booking, Drawn
 from didymos_training_orchestration.domain.contribution import SubjectReport
 from didymos_training_orchestration.domain.model import Model, ModelId, Parent
 from didymos_training_orchestration.domain.round import Round
@@ -70,6 +70,9 @@ class Book(Protocol):
 
     async def spent_rounds(self, run: RunId) -> Mapping[GrantId, int]:
         """How many rounds of this run each grant paid for."""
+
+    async def drawn(self) -> Drawn:
+        """Over all grants: a gauge."""
 
 
 class Registry(Protocol):
@@ -157,6 +160,9 @@ class Meters(Protocol):
         """A member: `delivered`, `dropped` or `refused`."""
 
     def model(self, kind: str, outcome: str) -> None: ...
+
+    def budget(self, used: float) -> None:
+        """The share that the most used grant of a cohort has used of its budget, with the round that opens."""
 
 
 class Agreements(Protocol):

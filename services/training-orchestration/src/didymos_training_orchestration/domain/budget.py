@@ -47,6 +47,14 @@ class Account:
         return Usage(rounds=used, exact_rounds=used)
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What was drawn from all budgets together, one a grant and round."""
+
+    reserved: int
+    spent: int
+
+
 def usage_without(accounts: Mapping[GrantId, Account], own: Iterable[GrantId]) -> dict[GrantId, Usage]:
     """What was used apart from the round that is in flight under the grants `own`: it may not be refused by itself."""
     ours = set(own)

@@ -4,7 +4,7 @@ A property `glucose/level` is the path `features/glucose/level`, reported and de
 `platform.not_found`, as for a twin that is not there.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -55,18 +55,29 @@ class Uses(Protocol):
         """Count one use."""
 
 
+def _untold(_decided: Decision) -> None:
+    """Nobody counts."""
+
+
 def feature(name: str) -> str:
     """The path of a property."""
     return f"features/{name}"
 
 
 class Permits:
-    """Decisions for one service. Each is made anew: nothing of a grant is kept here."""
+    """Decisions for one service. Each is made anew: nothing of a grant is kept here. `told` hears of each."""
 
-    def __init__(self, consents: Consents, uses: Uses, clock: Clock) -> None:
-        self._consents, self._uses, self._clock = consents, uses, clock
+    def __init__(
+        self, consents: Consents, uses: Uses, clock: Clock, told: Callable[[Decision], None] = _untold
+    ) -> None:
+        self._consents, self._uses, self._clock, self._told = consents, uses, clock, told
 
     def decision(self, reader: Reader, action: Action, twin: TwinId, path: str, task: Task | None = None) -> Decision:
+        made = self._made(reader, action, twin, path, task)
+        self._told(made)
+        return made
+
+    def _made(self, reader: Reader, action: Action, twin: TwinId, path: str, task: Task | None) -> Decision:
         """Under each grant with the uses of that grant: the first that allows, else what came furthest."""
         facts = self._consents.facts(twin, self._uses.usage(twin))
         request = AccessRequest(reader.actor, action, twin, (path,), reader.purpose, task, Context(), reader.principal)

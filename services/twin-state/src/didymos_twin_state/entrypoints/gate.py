@@ -10,7 +10,6 @@ from didymos.training.v1.training_events_pb2 import ModelRegistered
 from didymos.training.v1.training_types_pb2 import MODEL_KIND_PERSONAL
 from didymos.twin.v1 import twin_events_pb2 as events
 from didymos_contracts.errors import catalogue_row
-from didymos_contracts.metrics import LOG_DEAD_LETTERS_TOTAL, LOG_HELD_PARTITIONS
 from didymos_contracts.topics import IDENTITY, MODEL, TWIN_CHANGED, TWIN_COMMAND
 from didymos_did import Action, Did, Facts, GrantId, TwinId
 from didymos_kit.clock import Clock
@@ -57,19 +56,12 @@ class Gate:
 
     def __init__(self, ports: GatePorts, metrics: Metrics) -> None:
         self._ports = ports
-        self._held = metrics.gauge(LOG_HELD_PARTITIONS, group="other")
-        self._buried = {topic: metrics.counter(LOG_DEAD_LETTERS_TOTAL, topic=topic) for topic in TOPICS}
+        self._metrics = metrics
         self._refusals: Writer | None = None
 
     async def run(self, stopping: Stopping) -> None:
         async with self._ports.event_log.writer("twin-state.gate") as self._refusals:
-            consumer = Consumer(
-                GROUP,
-                TOPICS,
-                self.handle,
-                on_held=self._held.set,
-                on_dead=lambda topic, _code: self._buried[topic].inc(),
-            )
+            consumer = Consumer(GROUP, TOPICS, self.handle, metrics=self._metrics)
             await consume(self._ports.event_log, consumer, self._ports.clock, stopping)
 
     async def handle(self, records: Sequence[Stored]) -> None:
