@@ -106,6 +106,35 @@ def settings(json: AsJson = False) -> None:  # noqa: FBT002 - a flag of the comm
     raise typer.Exit(show_settings(as_json=json))
 
 
+@app.command()
+def migrate(
+    services: Annotated[list[str] | None, typer.Argument(help="Else all that are installed.")] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds that PostgreSQL may be away.")] = 0,
+) -> None:
+    """Bring the schemas of all services to head; those that are ahead stay so. Exit 0 done, 1 a step failed, 4 away."""
+    from didymos_kit.jobs import main as run
+
+    raise typer.Exit(run(["migrate", *(services or ()), "--wait", str(wait)]))
+
+
+@app.command()
+def topics(wait: Annotated[float, typer.Option(min=0, help="Seconds that Kafka may be away.")] = 0) -> None:
+    """Make the topics of the catalogue that are missing. Exit 0 done, 1 one is there with other partitions, 4 away."""
+    from didymos_kit.jobs import main as run
+
+    raise typer.Exit(run(["topics", "--wait", str(wait)]))
+
+
+@app.command()
+def secret(
+    file: Annotated[Path | None, typer.Option(dir_okay=False, help="Keep it there, unless there is one.")] = None,
+) -> None:
+    """Make the secret of a house, from which the keys of its services come: 32 bytes in hexadecimal."""
+    from didymos_kit.jobs import main as run
+
+    raise typer.Exit(run(["secret", *(["--file", str(file)] if file else [])]))
+
+
 def main() -> None:
     """The entry point. Exit 0 done, 1 failed, 2 usage, 3 refused, 4 a dependency is away."""
     try:

@@ -58,7 +58,7 @@ async def program(
         for room in found:
             settings = load(room.settings, beside=classes, **(given or {}).get(room.name, {}))
             services.append(await stack.enter_async_context(room.bootstrap(settings, house)))
-        yield Program(services, house.access, house.metrics)
+        yield Program(services, house.access, house.metrics, checks=house.checks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def up(folder: Path, listen: Listen, *, servers: bool) -> int:
             await asyncio.to_thread(write_card, folder / DEFAULT.name, card_of(house))
             yield made
 
-    return main(opening, listen, Drain() if servers else EMBEDDED_DRAIN)
+    return main(opening, listen, Drain(settings.drain_seconds) if servers else EMBEDDED_DRAIN, patient=servers)
 
 
 def _embedded(folder: Path, listen: Listen, metrics: Metrics) -> AbstractAsyncContextManager[House]:

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from time import monotonic
+from types import MappingProxyType
 from typing import Final
 
+from didymos_contracts.errors import Problem
 from didymos_contracts.metrics import PROCESS_LOOP_LATE_SECONDS, PROCESS_READY
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -17,6 +19,7 @@ from didymos_kit.telemetry.metrics import CONTENT_TYPE, Metrics
 CHECK_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 1.0
 STUCK_SECONDS: Final = 30.0
+_NO_CHECKS: Final[Mapping[str, Check]] = MappingProxyType({})
 
 
 class Health:
@@ -27,16 +30,22 @@ class Health:
         self._late = metrics.histogram(PROCESS_LOOP_LATE_SECONDS)
         self._checks: tuple[tuple[str, Check], ...] = ()
         self._serving = False
+        self._waits = "starting or draining"
         self._died: str | None = None
         self._ticked = monotonic()
 
-    def watch(self, services: Sequence[Service]) -> None:
-        """From now on the checks of these services decide readiness."""
-        self._checks = tuple((service.name, check) for service in services for check in service.checks)
+    def watch(self, services: Sequence[Service], shared: Mapping[str, Check] = _NO_CHECKS) -> None:
+        """From now on the checks of these services, and of what they share, decide readiness."""
+        of_services = ((service.name, check) for service in services for check in service.checks)
+        self._checks = (*shared.items(), *of_services)
+
+    def waits(self, why: str) -> None:
+        """The start waits for something: it will be tried again."""
+        self._waits = why
 
     def serve(self, *, serving: bool) -> None:
         """Whether the process takes calls: from the end of its start to the beginning of its drain."""
-        self._serving = serving
+        self._serving, self._waits = serving, "starting or draining"
 
     def died(self, why: str) -> None:
         """A loop ended that should not have: the process is no longer live."""
@@ -59,9 +68,12 @@ class Health:
         """Service to reason, for whatever is not ready. Empty: ready."""
         if not self._serving:
             self._gauge.set(0)
-            return {"process": "starting or draining"}
+            return {"process": self._waits}
         answers = await asyncio.gather(*(_ask(check) for _, check in self._checks))
-        found = {name: said for (name, _), said in zip(self._checks, answers, strict=True) if said is not None}
+        found: dict[str, str] = {}
+        for (name, _), said in zip(self._checks, answers, strict=True):
+            if said is not None and said not in found.get(name, ""):
+                found[name] = f"{found[name]}; {said}" if name in found else said
         self._gauge.set(0 if found else 1)
         return found
 
@@ -73,6 +85,8 @@ async def _ask(check: Check) -> str | None:
             return await check()
     except TimeoutError:
         return f"no answer within {CHECK_SECONDS:.0f} s"
+    except Problem as problem:
+        return str(problem)
     except Exception as error:
         return type(error).__name__  # whatever a check raises means: not ready
 

@@ -12,7 +12,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from didymos_contracts.errors.platform import PLATFORM_DEADLINE, PLATFORM_MALFORMED, PLATFORM_UNAVAILABLE
+from didymos_contracts.errors.platform import (
+    PLATFORM_DEADLINE,
+    PLATFORM_MALFORMED,
+    PLATFORM_SCHEMA_BEHIND,
+    PLATFORM_UNAVAILABLE,
+)
 from didymos_contracts.metrics import CONSENT_STALENESS_SECONDS, PROCESS_DISK_FREE_RATIO
 from didymos_contracts.topics import CONSENT, HEARTBEAT, IDENTITY, TOPICS
 from didymos_did import Did, Facts, Freshness, GrantId, SubjectStatus, TwinId, Usage
@@ -20,8 +25,8 @@ from didymos_did import Did, Facts, Freshness, GrantId, SubjectStatus, TwinId, U
 from didymos_kit import log
 from didymos_kit.access import Access, LocalReplays, Replays
 from didymos_kit.clock import Clock, SystemClock
-from didymos_kit.database.engine import Database, postgres_engine, sqlite_engine
-from didymos_kit.database.migrate import migrations_of, upgrade
+from didymos_kit.database.engine import Database, is_away, postgres_engine, sqlite_engine
+from didymos_kit.database.migrate import Migrations, migrations_of, schema_of, upgrade
 from didymos_kit.database.unit_of_work import Stamp
 from didymos_kit.eventlog.kafka import KafkaLog
 from didymos_kit.eventlog.metered import MeteredLog
@@ -29,7 +34,7 @@ from didymos_kit.eventlog.port import EventLog, Position, Tail, TailHaltedError
 from didymos_kit.eventlog.sqlite import SqliteLog
 from didymos_kit.files import Files, FolderFiles
 from didymos_kit.hot.fake import fake_hot
-from didymos_kit.hot.port import Hot
+from didymos_kit.hot.port import Hot, Script
 from didymos_kit.hot.redis import RedisHot
 from didymos_kit.hot.replays import HotReplays
 from didymos_kit.house_settings import HouseSettings
@@ -37,10 +42,13 @@ from didymos_kit.ids import Ids, OrderedIds
 from didymos_kit.keyring import KeyRing, open_keyring
 from didymos_kit.rpc.client import Peer, Target
 from didymos_kit.rpc.tokens import ExchangedTokens
+from didymos_kit.service import Check
 from didymos_kit.tails import ConsentTail, IdentityTail
 from didymos_kit.telemetry.metrics import Metrics
 
 WAIT_SECONDS: Final = 2.0
+SILENT_SECONDS: Final = 10.0  # the log is asked each second
+_ANSWER: Final = Script("return 1")
 _NO_USAGE: Final[Mapping[GrantId, Usage]] = MappingProxyType({})
 _SUSPENDED: Final = SubjectStatus.SUSPENDED
 
@@ -91,6 +99,19 @@ class House:
     @property
     def origin(self) -> str:
         return self.where.origin
+
+    @property
+    def checks(self) -> Mapping[str, Check]:
+        """Readiness of what every service stands on."""
+        return {"log": self._log_answers, "hot store": self._hot_answers}
+
+    async def _log_answers(self) -> str | None:
+        silent = max(self.tails.identity.staleness(), self.tails.consent.staleness())
+        return f"not read for {silent:.0f} s" if silent > SILENT_SECONDS else None
+
+    async def _hot_answers(self) -> str | None:
+        await self.hot.run(_ANSWER, ["didymos:readiness"], [])
+        return None
 
     def database(self, name: str, *, erasing: bool = False) -> AbstractAsyncContextManager[Database]:
         """`identity`, or `identity.vault`. `erasing`: deleted content is overwritten on disk."""
@@ -195,26 +216,37 @@ async def _servers(settings: HouseSettings, process: str, metrics: Metrics) -> A
     where = Where(settings.origin, f"{settings.host}:{settings.grpc_port}", settings.peers)
     ring = settings.keyring()
     log_of = KafkaLog(settings.kafka_url, client=process, member=settings.member, replicas=settings.kafka_replicas)
-    async with log_of as event_log, RedisHot.at(settings.redis_url) as hot:
+    async with log_of as event_log, RedisHot.at(settings.redis()) as hot:
 
         @asynccontextmanager
         async def database(name: str, erasing: bool) -> AsyncIterator[Database]:  # noqa: ARG001, FBT001 - as embedded
-            schema = name.replace("-", "_").replace(".", "_")
-            migrations, url = migrations_of(name), settings.postgres_url.get_secret_value()
+            schema, migrations, url = schema_of(name), migrations_of(name), settings.postgres()
             if settings.migrate:
-                unpooled = postgres_engine(url, schema, pooled=False)
-                await upgrade(unpooled, migrations, schema)
-                await unpooled.dispose()
+                await _migrated(url, schema, migrations)
             engine = postgres_engine(url, schema)
             async with Database(engine, name.partition(".")[0], _stamp(ring, name, clock, ids), migrations) as opened:
+                if await opened.check() is not None:
+                    raise PLATFORM_SCHEMA_BEHIND.problem(database=name)
                 yield opened
 
         files = FolderFiles(settings.files)
         metrics.watch(PROCESS_DISK_FREE_RATIO, files.free_ratio)
-        async with _house(
-            _Parts(clock, ids, metrics, where, ring, event_log, files, hot, HotReplays(hot), database)
-        ) as made:
+        parts = _Parts(clock, ids, metrics, where, ring, event_log, files, hot, HotReplays(hot), database)
+        async with _house(parts, make_topics=settings.migrate) as made:
             yield made
+
+
+async def _migrated(url: str, schema: str, migrations: Migrations) -> None:
+    """To head. Raises PLATFORM_UNAVAILABLE."""
+    engine = postgres_engine(url, schema, pooled=False)
+    try:
+        await upgrade(engine, migrations, schema)
+    except Exception as error:
+        if is_away(error):
+            raise PLATFORM_UNAVAILABLE.problem(dependency="database") from error
+        raise
+    finally:
+        await engine.dispose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +264,12 @@ class _Parts:
 
 
 @asynccontextmanager
-async def _house(parts: _Parts) -> AsyncIterator[House]:
+async def _house(parts: _Parts, *, make_topics: bool = True) -> AsyncIterator[House]:
     """The topics, the tails that every process has, and the house around them."""
-    await parts.event_log.ensure(TOPICS)
+    if make_topics:
+        await parts.event_log.ensure(TOPICS)
+    else:
+        await parts.event_log.ends([row.name for row in TOPICS])  # raises while one is missing
     identity, consent = IdentityTail(parts.clock), ConsentTail(parts.clock, parts.metrics)
     secret, issuer = parts.keys.secret("dpop-nonce"), parts.keys.did("identity")
     access = Access(parts.where.origin, identity, parts.replays, secret, parts.clock, issuer)

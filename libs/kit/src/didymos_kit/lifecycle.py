@@ -1,10 +1,11 @@
 """From start to drain: one process, one event loop, REST and gRPC and loops in it. platform.md 5, ADR 12."""
 
 import asyncio
+import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,15 +14,16 @@ from didymos_contracts.errors import Problem
 
 from didymos_kit import log
 from didymos_kit.access import Access
-from didymos_kit.app import RestServer, rest_app
+from didymos_kit.app import Moving, RestServer, rest_app
 from didymos_kit.errors import exit_code, log_mistake
 from didymos_kit.health import Health, admin_app
 from didymos_kit.rpc.server import RpcServer
-from didymos_kit.service import Loop, Service, Stopping
+from didymos_kit.service import Check, Loop, Service, Stopping
 from didymos_kit.telemetry import tracing
 from didymos_kit.telemetry.metrics import Metrics
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+LONGEST_SECONDS: Final = 10.0  # between two tries of a start
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Program:
     access: Access | None = None
     metrics: Metrics = field(default_factory=Metrics)
     version: str = "1"
+    checks: Mapping[str, Check] = field(default_factory=dict)  # of what all services stand on
 
 
 EVERYWHERE: Final = Listen(rest=0, grpc=0, admin=0)
@@ -66,12 +69,13 @@ class Process:
 
     def __init__(self, program: Program, health: Health) -> None:
         self.services = tuple(program.services)
-        self.health = health
-        self.draining, self.stopping = Stopping(), Stopping()
+        self.health, self._checks = health, program.checks
+        self.leaving, self.draining, self.stopping = Stopping(), Stopping(), Stopping()
         app = rest_app(
             self.services, program.access, draining=self.draining, metrics=program.metrics, version=program.version
         )
-        self.rest, self.rpc = RestServer(app), RpcServer(self.services, program.access, program.metrics)
+        self.rest = RestServer(Moving(app, self.leaving))
+        self.rpc = RpcServer(self.services, program.access, program.metrics)
         self.rest_port = self.grpc_port = self.admin_port = 0
         self._host = "127.0.0.1"
         self._loops: asyncio.Task[None] | None = None
@@ -91,7 +95,7 @@ class Process:
     async def start(self, listen: Listen) -> None:
         """Loops, gRPC, REST, ready: in this order, so that nothing is asked before it can answer."""
         self._host = listen.host
-        self.health.watch(self.services)
+        self.health.watch(self.services, self._checks)
         loops = [(service.name, loop) for service in self.services for loop in service.loops]
         self._loops = asyncio.create_task(self._supervise(loops), name="loops")
         self.grpc_port = await self.rpc.start(listen.host, listen.grpc)
@@ -112,6 +116,7 @@ class Process:
         Raises TimeoutError when the budget is over.
         """
         self.health.serve(serving=False)
+        self.leaving.set()
         await self.rpc.set_serving(serving=False)
         try:
             async with asyncio.timeout(drain.budget_seconds):
@@ -183,8 +188,11 @@ async def running(
 Opening = Callable[[Metrics], AbstractAsyncContextManager[Program]]
 
 
-async def serve(opening: Opening, listen: Listen, drain: Drain) -> int:
-    """Run what `opening` makes until a signal or a failure; the exit code. A second signal ends it at once, with 1."""
+async def serve(opening: Opening, listen: Listen, drain: Drain, *, patient: bool = False) -> int:
+    """Run what `opening` makes until a signal or a failure; the exit code. A second signal ends it at once, with 1.
+
+    `patient`: an opening that fails is tried again without end, live and not ready, with the reason in log and probe.
+    """
     metrics, loop = Metrics(), asyncio.get_running_loop()
     asked, asked_again = asyncio.Event(), asyncio.Event()
 
@@ -195,23 +203,80 @@ async def serve(opening: Opening, listen: Listen, drain: Drain) -> int:
         loop.add_signal_handler(number, on_signal)
     health = Health(metrics)
     admin = RestServer(admin_app(health, metrics))
+    second = asyncio.create_task(asked_again.wait(), name="second signal")
     try:
         await admin.start(listen.host, listen.admin)
-        async with opening(metrics) as program:
-            work = asyncio.create_task(_until(asked, program, listen, drain, health), name="work")
-            second = asyncio.create_task(asked_again.wait(), name="second signal")
-            await asyncio.wait((work, second), return_when=asyncio.FIRST_COMPLETED)
-            second.cancel()
-            if not work.done():
-                log.get().error("platform.drain_cut_short")
-                work.cancel()
-                await asyncio.wait([work])
-                return 1
-            return work.result()
+        started = _Start(opening, metrics, health, patient=patient)
+        work = asyncio.create_task(started.run(asked, listen, drain), name="work")
+        first = asyncio.create_task(asked.wait(), name="first signal before the start")
+        await asyncio.wait((work, first), return_when=asyncio.FIRST_COMPLETED)
+        first.cancel()
+        if not work.done() and not started.opened:
+            work.cancel()
+        await asyncio.wait((work, second), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            log.get().error("platform.drain_cut_short")
+            work.cancel()
+            await asyncio.wait([work])
+            return 1
+        return 0 if work.cancelled() else work.result()
     finally:
+        second.cancel()
         await admin.stop()
         for number in SIGNALS:
             loop.remove_signal_handler(number)
+
+
+class _Start:
+    """A program that is opened, if need be again and again, and then runs."""
+
+    def __init__(self, opening: Opening, metrics: Metrics, health: Health, *, patient: bool) -> None:
+        self._opening, self._metrics, self._health, self._patient = opening, metrics, health, patient
+        self.opened = False
+
+    async def run(self, asked: asyncio.Event, listen: Listen, drain: Drain) -> int:
+        """The exit code. Raises what the opening raises, unless it is patient."""
+        ticking = asyncio.create_task(self._health.tick(Stopping()), name="tick before the start")
+        try:
+            async with AsyncExitStack() as stack:
+                program = await self._program(stack)
+                self.opened = True
+                ticking.cancel()
+                return await _until(asked, program, listen, drain, self._health)
+        finally:
+            ticking.cancel()
+
+    async def _program(self, stack: AsyncExitStack) -> Program:
+        failures = 0
+        while True:
+            try:
+                return await stack.enter_async_context(self._opening(self._metrics))
+            except Exception as error:
+                if not self._patient:
+                    raise
+                failures += 1
+                seconds = backoff(failures)
+                why = _reason(error)
+                self._health.waits(why)
+                log.get().warning("platform.start_waits", reason=why, attempt=failures, again_seconds=round(seconds, 1))
+            await asyncio.sleep(seconds)
+
+
+def backoff(failures: int) -> float:
+    """Seconds until the next try: half a second at first, 10 s at most, and never all at the same time."""
+    return float(min(LONGEST_SECONDS, 0.5 * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.0))
+
+
+def _reason(error: BaseException) -> str:
+    """What a start waits for, without anything secret. What nobody expected is logged with where it came from."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, Problem):
+        return str(error)
+    if isinstance(error, OSError | TimeoutError):
+        return f"{type(error).__name__}: {error.strerror or 'no answer'}" if isinstance(error, OSError) else "no answer"
+    log_mistake(error)
+    return type(error).__name__
 
 
 async def _until(asked: asyncio.Event, program: Program, listen: Listen, drain: Drain, health: Health) -> int:
@@ -230,11 +295,11 @@ async def _until(asked: asyncio.Event, program: Program, listen: Listen, drain: 
     return 0
 
 
-def main(opening: Opening, listen: Listen, drain: Drain | None = None) -> int:
+def main(opening: Opening, listen: Listen, drain: Drain | None = None, *, patient: bool = False) -> int:
     """What a `__main__` returns to the system: 0 done, 1 failed, 2 usage, 3 refused, 4 dependency."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(serve(opening, listen, drain or Drain()))
+            return runner.run(serve(opening, listen, drain or Drain(), patient=patient))
     except Problem as problem:
         sys.stderr.write(f"{problem}\n")
         return exit_code(problem)

@@ -133,9 +133,16 @@ async def test_requests_in_hand_are_answered_before_the_loops_stop() -> None:
         await asyncio.sleep(0.05)
         order.append("loop done")
 
-    async with running(Program([a_service("identity", loops=(loop,))])) as process:
+    router = APIRouter(prefix="/v1", dependencies=[PUBLIC])
+
+    @router.get("/slow")
+    async def read_slow() -> str:
+        await asyncio.sleep(0.3)
+        order.append("answered")
+        return "done"
+
+    async with running(Program([Service("identity", (router,), loops=(loop,))])) as process:
         request = asyncio.create_task(get(process.rest_url, "/identity/v1/slow"))
-        request.add_done_callback(lambda _: order.append("answered"))
         await asyncio.sleep(0.1)
     assert (await request).json() == "done"
     assert order == ["answered", "loop told to stop", "loop done"]
@@ -147,7 +154,8 @@ async def test_while_it_drains_a_process_is_unready_and_then_closed() -> None:
         draining = asyncio.create_task(process.drain(drain))
         await asyncio.sleep(0.1)
         assert (await get(process.admin_url, "/healthz/ready")).status_code == 503
-        assert (await get(process.rest_url, "/identity/v1/name")).status_code == 200
+        answer = await get(process.rest_url, "/identity/v1/name")
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
         await draining
         with pytest.raises(httpx.ConnectError):
             await get(process.rest_url, "/identity/v1/name")

@@ -116,10 +116,8 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     async with contextlib.AsyncExitStack() as open_until:
         try:
             connection = await open_until.enter_async_context(engine.connect())
-        except (OSError, TimeoutError, PoolTimeoutError) as error:
-            raise PLATFORM_UNAVAILABLE.problem(dependency="database") from error
         except Exception as error:
-            if _state_passes(getattr(error, "sqlstate", None)):
+            if is_away(error):
                 raise PLATFORM_UNAVAILABLE.problem(dependency="database") from error
             raise
         yield connection
@@ -134,6 +132,14 @@ def translated() -> Iterator[None]:
         if _passes(error):
             raise PLATFORM_UNAVAILABLE.problem(dependency="database") from error
         raise
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the server cannot be reached, is starting or stopping, or is full: from a driver that opens a connection,
+    or from an engine."""
+    if isinstance(error, OSError | TimeoutError | PoolTimeoutError):
+        return True
+    return _passes(error) if isinstance(error, DBAPIError) else _state_passes(getattr(error, "sqlstate", None))
 
 
 def _passes(error: DBAPIError) -> bool:

@@ -52,16 +52,36 @@ class Migrations:
 
     def at_head(self, connection: Connection) -> bool:
         """Whether the schema is at head, or ahead of this program: a newer release ran its own migrations."""
-        current = MigrationContext.configure(connection).get_current_revision()
+        current = self.revision(connection)
         if current is None or self.head is None:
             return current == self.head
         known = {revision.revision for revision in self.script.walk_revisions()}
         return current == self.head or current not in known
 
+    def revision(self, connection: Connection) -> str | None:
+        """What the schema is at; None before the first."""
+        return MigrationContext.configure(connection).get_current_revision()
+
     def upgrade(self, connection: Connection) -> None:
         if not self.at_head(connection):
             connection.rollback()  # the question opened a transaction; alembic wants to open its own
             command.upgrade(self.config(connection), "head")
+
+
+def databases_of(service: str) -> tuple[str, ...]:
+    """Names of its databases: `identity`, `identity.vault`. Empty when the service is not installed, or has none."""
+    found = find_spec(f"didymos_{service.replace('-', '_')}")
+    names: list[str] = []
+    for location in (found.submodule_search_locations or ()) if found is not None else ():
+        folder = Path(location) / "migrations"
+        names += [service] if (folder / "versions").is_dir() else []
+        names += [f"{service}.{versions.parent.name}" for versions in sorted(folder.glob("*/versions"))]
+    return tuple(names)
+
+
+def schema_of(name: str) -> str:
+    """The schema of a database in PostgreSQL: `identity_vault`."""
+    return name.replace("-", "_").replace(".", "_")
 
 
 def migrations_of(name: str) -> Migrations:
