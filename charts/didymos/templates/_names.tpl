@@ -77,3 +77,23 @@ kafka://{{ include "didymos.name" (dict "root" . "part" "kafka") }}:9092
 {{- end -}}
 {{- toJson $peers -}}
 {{- end -}}
+
+{{- define "didymos.jobAccount" -}}
+{{- include "didymos.name" (dict "root" . "part" "service") -}}
+{{- end -}}
+
+{{- define "didymos.postgresUrl" -}}
+{{- if eq .Values.backends.postgresql.kind "embedded" -}}
+postgresql://didymos@{{ include "didymos.name" (dict "root" . "part" "postgresql") }}:5432/didymos
+{{- else -}}
+{{ .Values.backends.postgresql.external.url }}
+{{- end -}}
+{{- end -}}
+
+{{- define "didymos.redisUrl" -}}
+{{- if eq .Values.backends.redis.kind "embedded" -}}
+redis://{{ include "didymos.name" (dict "root" . "part" "redis") }}:6379/0
+{{- else -}}
+{{ .Values.backends.redis.external.url }}
+{{- end -}}
+{{- end -}}

@@ -56,10 +56,14 @@ priorityClassName: {{ . }}
   value: {{ include "didymos.kafkaUrl" $root }}
 - name: DIDYMOS_KAFKA_REPLICAS
   value: {{ $root.Values.backends.kafka.replication | quote }}
-- name: DIDYMOS_POSTGRES_URL_FILE
-  value: /run/didymos/secrets/postgres-url
-- name: DIDYMOS_REDIS_URL_FILE
-  value: /run/didymos/secrets/redis-url
+- name: DIDYMOS_POSTGRES_URL
+  value: {{ include "didymos.postgresUrl" $root }}
+- name: DIDYMOS_POSTGRES_PASSWORD_FILE
+  value: /run/didymos/secrets/postgres-password
+- name: DIDYMOS_REDIS_URL
+  value: {{ include "didymos.redisUrl" $root }}
+- name: DIDYMOS_REDIS_PASSWORD_FILE
+  value: /run/didymos/secrets/redis-password
 - name: DIDYMOS_SECRET_FILE
   value: /run/didymos/secrets/root
 - name: DIDYMOS_FILES
@@ -67,7 +71,9 @@ priorityClassName: {{ . }}
 - name: DIDYMOS_PEERS
   value: {{ include "didymos.peers" $root | quote }}
 - name: DIDYMOS_MIGRATE
-  value: {{ $root.Values.migrations.job | ternary "false" "true" | quote }}
+  value: {{ $root.Values.jobs.enabled | ternary "false" "true" | quote }}
+- name: DIDYMOS_DRAIN_SECONDS
+  value: {{ $root.Values.drainSeconds | quote }}
 - name: DIDYMOS_LOG_LEVEL
   value: {{ $root.Values.telemetry.logLevel }}
 - name: DIDYMOS_TRACE_RATIO
@@ -191,14 +197,7 @@ spec:
           mountPath: {{ .path }}
         {{- end }}
   volumes:
-    - name: secrets
-      secret:
-        secretName: {{ include "didymos.secret" $root }}
-        defaultMode: 0440
-        items:
-          - {key: root, path: root}
-          - {key: postgres-url, path: postgres-url}
-          - {key: redis-url, path: redis-url}
+    {{- include "didymos.secretVolume" $root | nindent 4 }}
     - name: scratch
       emptyDir:
         sizeLimit: {{ $work.scratch }}
@@ -207,4 +206,15 @@ spec:
       persistentVolumeClaim:
         claimName: {{ $root.Values.files.existingClaim | default (include "didymos.name" (dict "root" $root "part" "files")) }}
     {{- end }}
+{{- end -}}
+
+{{- define "didymos.secretVolume" -}}
+- name: secrets
+  secret:
+    secretName: {{ include "didymos.secret" . }}
+    defaultMode: 0440
+    items:
+      - {key: root, path: root}
+      - {key: postgres-password, path: postgres-password}
+      - {key: redis-password, path: redis-password}
 {{- end -}}
