@@ -4,7 +4,7 @@ PATH=$(echo /usr/lib/postgresql/*/bin | tr ' ' ':'):$PATH
 data=/var/lib/postgresql/data
 if [ ! -s "$data/PG_VERSION" ]; then
   rm -rf "$data.new"
-  initdb -D "$data.new" -U didymos -E UTF8 -A scram-sha-256 --pwfile=/run/didymos/secrets/postgres-password >/dev/null
+  initdb -D "$data.new" -U didymos -E UTF8 --locale=C.UTF-8 -A scram-sha-256 --pwfile=/run/didymos/secrets/postgres-password >/dev/null
   echo 'host all all all scram-sha-256' >> "$data.new/pg_hba.conf"
   echo 'CREATE DATABASE didymos;' | postgres --single -D "$data.new" postgres >/dev/null
   mv "$data.new" "$data"
