@@ -54,7 +54,8 @@ _STATE: Final = Row(
             (total("didymos_log_lag_records", labels='group="twin-state.apply"'), "records"),
         ),
         quantiles(
-            "From reading to state", "From acceptance of a batch to its state.", "didymos_twin_reading_to_state_seconds",
+            "From reading to state", "From acceptance of a batch to its state.",
+            "didymos_twin_reading_to_state_seconds",
         ),
         quantiles("Applying a slice", "One slice, until its state is stored.", "didymos_twin_apply_seconds"),
         number(

@@ -49,7 +49,8 @@ _LOG: Final = Row(
             highest("didymos_ledger_unwitnessed_entries"), span=6,
         ),
         lines(
-            "Entries", "Entries appended to the log.", "rps", (per_second("didymos_ledger_entries_total"), "entries"), span=6,
+            "Entries", "Entries appended to the log.", "rps",
+            (per_second("didymos_ledger_entries_total"), "entries"), span=6,
         ),
         lines(
             "Proofs", "Proofs asked for: served, pending until the next checkpoint, or of something unknown.", "rps",
