@@ -22,7 +22,7 @@ SET_BY_THE_CHART: Final = frozenset(
     for name in (
         "KAFKA_URL", "KAFKA_REPLICAS", "POSTGRES_URL", "POSTGRES_PASSWORD", "REDIS_URL", "REDIS_PASSWORD", "FILES",
         "ORIGIN", "SECRET", "MEMBER", "HOST", "REST_PORT", "GRPC_PORT", "ADMIN_PORT", "PEERS", "MIGRATE",
-        "DRAIN_SECONDS", "LOG_LEVEL", "TRACE_RATIO", "OTLP_ENDPOINT",
+        "DRAIN_SECONDS", "TRAINING_ORCHESTRATION__SIMULATION__RAY_ADDRESS", "LOG_LEVEL", "TRACE_RATIO", "OTLP_ENDPOINT",
     )
 )  # fmt: skip
 
@@ -274,6 +274,7 @@ class ExternalRay(Closed):
 class EmbeddedRay(InChart):
     workers: NonNegativeInt
     cpus: PositiveInt
+    objectStoreBytes: Annotated[int, Field(ge=78643200)]  # noqa: N815 - the least that Ray takes
     sharedMemory: Quantity  # noqa: N815
 
 

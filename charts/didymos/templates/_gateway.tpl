@@ -72,7 +72,7 @@ http {
     location @unknown {
       internal;
       default_type application/problem+json;
-      return 404 '{"type":"urn:didymos:problem:platform.not_found","title":"Not found","status":404,"code":"platform.not_found","retry":"never"}';
+      return 404 '{"type":"urn:didymos:problem:platform.not_found","title":"Unknown, or not yours to see","status":404,"code":"platform.not_found","retry":"never"}';
     }
   }
 

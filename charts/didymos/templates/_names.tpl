@@ -97,3 +97,11 @@ redis://{{ include "didymos.name" (dict "root" . "part" "redis") }}:6379/0
 {{ .Values.backends.redis.external.url }}
 {{- end -}}
 {{- end -}}
+
+{{- define "didymos.rayAddress" -}}
+{{- if eq .Values.ray.kind "embedded" -}}
+ray://{{ include "didymos.name" (dict "root" . "part" "ray") }}:10001
+{{- else -}}
+{{ .Values.ray.external.address }}
+{{- end -}}
+{{- end -}}

@@ -118,6 +118,14 @@ priorityClassName: {{ . }}
     fieldRef:
       fieldPath: metadata.name
 {{- end }}
+{{- if and .ray (ne .root.Values.ray.kind "off") }}
+- name: DIDYMOS_{{ $section }}__SIMULATION__RAY_ADDRESS
+  value: {{ include "didymos.rayAddress" .root }}
+- name: RAY_AUTH_MODE
+  value: token
+- name: RAY_AUTH_TOKEN_PATH
+  value: /run/didymos/secrets/ray-token
+{{- end }}
 {{- range $name, $value := .env }}
 - name: {{ $name }}
   value: {{ $value | quote }}
@@ -158,7 +166,7 @@ spec:
       {{- include "didymos.containerSecurity" $root | nindent 6 }}
       env:
         {{- include "didymos.houseEnv" (dict "root" $root) | nindent 8 }}
-        {{- include "didymos.workEnv" $work | nindent 8 }}
+        {{- include "didymos.workEnv" (set (deepCopy $work) "root" $root) | nindent 8 }}
       ports:
         - name: rest
           containerPort: 8080
@@ -169,7 +177,7 @@ spec:
       startupProbe:
         httpGet: {path: /healthz/live, port: admin}
         periodSeconds: 2
-        failureThreshold: 60
+        failureThreshold: 150
       livenessProbe:
         httpGet: {path: /healthz/live, port: admin}
         periodSeconds: 10
@@ -217,4 +225,7 @@ spec:
       - {key: root, path: root}
       - {key: postgres-password, path: postgres-password}
       - {key: redis-password, path: redis-password}
+      {{- if ne .Values.ray.kind "off" }}
+      - {key: ray-token, path: ray-token}
+      {{- end }}
 {{- end -}}
