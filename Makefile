@@ -11,7 +11,7 @@ NAME ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup static unit cover check test demo up servers servers-stop test-integration chaos chaos-servers bench new-service generate format
+.PHONY: help setup static unit cover check test demo up servers servers-stop test-integration chaos chaos-servers bench images new-service generate format
 
 help: ## print this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ chaos-servers: servers ## kill -9 of each service process on the real servers
 
 bench: setup ## make bench AREA=data-path|learning|log|ledger|privacy
 	@$(BIN)/python -m tests.bench $(AREA) $(ARGS)
+
+images: ## build the images (ARGS="service --load" one of them, into the cluster of the kit)
+	@$(PYTHON) tools/images.py $(ARGS)
 
 new-service: setup ## make new-service NAME=x
 	@$(BIN)/python tools/new_service.py $(NAME)
