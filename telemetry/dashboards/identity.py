@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from telemetry.dashboards.panels import Dashboard, Row, highest, lines, number, per_second, total
+from telemetry.dashboards.panels import Dashboard, Row, counted, highest, lines, number, per_second
 
 _FRESH: Final = Row(
     "How fresh consent is",
@@ -54,11 +54,11 @@ _WHO: Final = Row(
             (per_second("didymos_identity_tokens_total", "outcome"), "{{outcome}}"),
         ),
         number(
-            "Twins registered", "Since the processes began.", "short", total("didymos_identity_twins_total"), span=8,
+            "Twins registered", "Within the time shown.", "short", counted("didymos_identity_twins_total"), span=8,
         ),
         number(
-            "Keys destroyed", "Twin keys destroyed, which is erasure, since the processes began.", "short",
-            total("didymos_identity_keys_destroyed_total"), span=8,
+            "Keys destroyed", "Twin keys destroyed, which is erasure, within the time shown.", "short",
+            counted("didymos_identity_keys_destroyed_total"), span=8,
         ),
     ),
 )  # fmt: skip

@@ -2,7 +2,18 @@
 
 from typing import Final
 
-from telemetry.dashboards.panels import Dashboard, Row, highest, lines, number, per_second, quantile, quantiles, total
+from telemetry.dashboards.panels import (
+    Dashboard,
+    Row,
+    counted,
+    highest,
+    lines,
+    number,
+    per_second,
+    quantile,
+    quantiles,
+    total,
+)
 
 _APPENDS: Final = Row(
     "Appends",
@@ -30,8 +41,8 @@ _GROUPS: Final = Row(
             (total("didymos_log_held_partitions", "group"), "{{group}}"),
         ),
         number(
-            "Dead letters", "Records put aside since the processes began. Runbook: DeadLetters.", "short",
-            total("didymos_log_dead_letters_total"), span=24,
+            "Dead letters", "Records put aside within the time shown. Runbook: DeadLetters.", "short",
+            counted("didymos_log_dead_letters_total"), span=24,
         ),
     ),
 )  # fmt: skip

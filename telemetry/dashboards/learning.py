@@ -2,7 +2,18 @@
 
 from typing import Final
 
-from telemetry.dashboards.panels import Dashboard, Row, highest, lines, number, per_second, quantile, quantiles, total
+from telemetry.dashboards.panels import (
+    Dashboard,
+    Row,
+    counted,
+    highest,
+    lines,
+    number,
+    per_second,
+    quantile,
+    quantiles,
+    total,
+)
 
 _ROUNDS: Final = Row(
     "Rounds",
@@ -10,12 +21,12 @@ _ROUNDS: Final = Row(
         number("Rounds open", "Rounds that are open now.", "short", total("didymos_training_running_rounds"), span=6),
         number("Sites", "Sites that are dialled in.", "short", total("didymos_training_sites"), span=6),
         number(
-            "Rounds closed", "Rounds that gave a checkpoint, since the processes began.", "short",
-            total("didymos_training_rounds_total", labels='outcome="closed"'), span=6,
+            "Rounds closed", "Rounds that gave a checkpoint, within the time shown.", "short",
+            counted("didymos_training_rounds_total", labels='outcome="closed"'), span=6,
         ),
         number(
-            "Rounds aborted", "Rounds without effect, since the processes began.", "short",
-            total("didymos_training_rounds_total", labels='outcome="aborted"'), span=6,
+            "Rounds aborted", "Rounds without effect, within the time shown.", "short",
+            counted("didymos_training_rounds_total", labels='outcome="aborted"'), span=6,
         ),
         lines(
             "Ends of rounds", "Rounds by how they ended.", "rps",

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from telemetry.dashboards.panels import Dashboard, Row, highest, lines, number, per_second, total
+from telemetry.dashboards.panels import Dashboard, Row, counted, highest, lines, number, per_second, total
 
 _MONEY: Final = Row(
     "Market",
@@ -16,7 +16,7 @@ _MONEY: Final = Row(
             highest("didymos_market_book_gap_minor"), span=6,
         ),
         number(
-            "Payouts", "Payouts, since the processes began.", "short", total("didymos_market_payouts_total"), span=6,
+            "Payouts", "Payouts, within the time shown.", "short", counted("didymos_market_payouts_total"), span=6,
         ),
         lines(
             "Negotiations", "Negotiations by how they ended.", "rps",

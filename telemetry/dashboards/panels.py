@@ -16,6 +16,7 @@ from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacem
 from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, DataSourceRef
 
 WINDOW: Final = "$__rate_interval"
+RANGE: Final = "$__range"
 HERE: Final = 'namespace=~"$namespace"'
 WIDTH: Final = 24  # columns of Grafana's grid
 DATASOURCE: Final = "${datasource}"
@@ -90,6 +91,11 @@ def highest(gauge: str, by: str = "", labels: str = "") -> str:
 
 def total(gauge: str, by: str = "", labels: str = "") -> str:
     return f"sum{f' by ({by})' if by else ''} ({select(gauge, labels)})"
+
+
+def counted(counter: str, labels: str = "") -> str:
+    """How much a counter grew within the time that is shown."""
+    return f"sum (increase({select(counter, labels)}[{RANGE}]))"
 
 
 def lines(title: str, description: str, unit: str, *queries: tuple[str, str], span: int = 8, needs: str = "") -> Panel:
