@@ -11,7 +11,7 @@ NAME ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup static unit cover check test demo up servers servers-stop test-integration chaos chaos-servers bench images new-service generate format
+.PHONY: help setup static unit cover check test demo up servers servers-stop test-integration chaos chaos-servers bench images new-service generate format dashboards-verify
 
 help: ## print this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ new-service: setup ## make new-service NAME=x
 
 generate: setup ## write everything that is generated from a source in the tree
 	@$(BIN)/python tools/protos.py && $(BIN)/python tools/metrics.py && $(BIN)/python tools/golden.py && $(BIN)/python tools/openapi.py
+
+dashboards-verify: setup ## ask every panel of every dashboard, with a real Prometheus, in a house under load
+	@$(BIN)/python tools/dashboards_verify.py
 
 format: setup ## format the tree
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .

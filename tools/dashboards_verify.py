@@ -2,8 +2,8 @@
 
 Starts the house (embedded, or on the servers that `DIDYMOS_KAFKA_URL` and so on name), a Prometheus that scrapes its
 admin port with the rules of the chart, and plays the demo in that house. Meanwhile each query of each panel is asked
-until it returns something, and each rule must have been evaluated. An error or an empty answer is a failure; a panel whose back end is not here is
-listed as not verified. Writes build/dashboards/verified.json.
+until it returns something, and each rule must have been evaluated. An error or an empty answer is a failure; a panel
+whose back end is not here is listed as not verified. Writes build/dashboards/verified.json.
 """
 
 import json
