@@ -85,7 +85,9 @@ async def ran(folder: Path, faults: list[str]) -> tuple[dict[str, Any], int]:
 
 @pytest.mark.chaos
 @pytest.mark.timeout(1200)
-async def test_kills_of_the_coordinator_at_durable_steps_change_no_bit_of_the_parameters(tmp_path: Path, kills: int) -> None:
+async def test_kills_of_the_coordinator_at_durable_steps_change_no_bit_of_the_parameters(
+    tmp_path: Path, kills: int
+) -> None:
     draw = random.Random(20261128)
     calm, _ = await ran(tmp_path / "calm", [])
     faults = []
