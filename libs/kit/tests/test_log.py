@@ -63,6 +63,19 @@ def test_what_libraries_log_takes_our_form_from_warnings_on() -> None:
     ]
 
 
+def test_a_library_that_repeats_itself_is_heard_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, now = StringIO(), [100.0]
+    monkeypatch.setattr("didymos_kit.log.time.monotonic", lambda: now[0])
+    log.configure(stream=stream)
+    for node in range(50):
+        logging.getLogger("client").error("no answer of node %d", node)
+    logging.getLogger("client").error("something else")
+    now[0] += log.QUIET_SECONDS
+    logging.getLogger("client").error("no answer of node %d", 7)
+    said = [(line["message"], line.get("left_out", 0)) for line in written(stream)]
+    assert said == [("no answer of node 0", 0), ("something else", 0), ("no answer of node 7", 49)]
+
+
 def test_below_the_level_nothing_is_written() -> None:
     stream = StringIO()
     log.configure(level="WARNING", stream=stream)

@@ -2,8 +2,10 @@
 
 import json
 import logging
+import math
 import re
 import sys
+import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any, Final, TextIO
@@ -16,6 +18,8 @@ from didymos_kit.telemetry import tracing
 
 DENIED: Final = frozenset({"token", "proof", "key", "value", "payload", "seed", "secret", "password", "authorization"})
 MASK: Final = "***"
+QUIET_SECONDS: Final = 10.0  # between two of the same lines of a library
+LINES: Final = 1_000  # that are told apart
 _EVENT: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 
 
@@ -78,11 +82,26 @@ class _Lines:
 
 
 class _Libraries(logging.Handler):
-    """What libraries log by the standard module, in our form."""
+    """What libraries log by the standard module, in our form; the same again only after a while, with the number of
+    lines that were left out: a client whose server is away would write hundreds a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[
+            tuple[str, str], tuple[float, int]
+        ] = {}  # when a line was written, and how many were not since
 
     def emit(self, record: logging.LogRecord) -> None:
+        line, now = (record.name, str(record.msg)), time.monotonic()
+        at, left_out = self._said.get(line, (-math.inf, 0))
+        if now - at < QUIET_SECONDS:
+            self._said[line] = (at, left_out + 1)
+            return
+        if len(self._said) >= LINES:
+            self._said.clear()
+        self._said[line] = (now, 0)
         cause = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-        said = {"source": record.name, "message": record.getMessage()[:500], "cause": cause}
+        said = {"source": record.name, "message": record.getMessage()[:500], "cause": cause, "left_out": left_out}
         get().log(record.levelno, "library.logged", **{name: found for name, found in said.items() if found})
 
 

@@ -14,6 +14,7 @@ from didymos_kit.eventlog.port import Part, Stored
 
 SCHEME: Final = "kafka://"
 FETCH_WAIT_MS: Final = 100  # one fetch a broker is in flight, and seeks and offset queries wait for it
+RETRY_MS: Final = 400  # brokers that are away are asked anew by each client of a process
 HEARTBEAT_MS: Final = 1_000  # members learn of a rebalance by it
 
 
@@ -27,7 +28,8 @@ class Cluster:
     member: str | None = None
 
     def bootstrap(self) -> dict[str, Any]:
-        return {"bootstrap_servers": self.url.removeprefix(SCHEME).split(","), "client_id": self.client}
+        servers = self.url.removeprefix(SCHEME).split(",")
+        return {"bootstrap_servers": servers, "client_id": self.client, "retry_backoff_ms": RETRY_MS}
 
     def consumer(self, **changes: Any) -> AIOKafkaConsumer:  # noqa: ANN401 - options of aiokafka
         """Reads committed transactions only, begins where it is told to, commits when it is told to."""

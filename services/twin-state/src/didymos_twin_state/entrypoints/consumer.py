@@ -308,7 +308,8 @@ class Worker:
         for owned in self._owned.values():
             reached = owned.partition.reached
             offsets.update(dict(zip(owned.parts, (reached.readings, reached.writes), strict=True)))
+        ours = {part: offset for part, offset in offsets.items() if part in group.parts}  # others are being claimed
         try:
-            await group.commit(offsets)
+            await group.commit(ours)
         except StaleCommitError:
-            log.get().warning("log.commit_stale", group=GROUP, parts=len(offsets))
+            log.get().warning("log.commit_stale", group=GROUP, parts=len(ours))
