@@ -26,6 +26,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 JARS: Final = ROOT / "build/servers"
 FOLDER: Final = Path(os.environ.get("SERVERS_FOLDER") or JARS)  # another one: a set of servers of its own
+PORTS: Final = range(10_000, 20_000)
 START_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 20.0
 KAFKA: Final = "4.3.1"
@@ -48,9 +49,15 @@ class ServerError(RuntimeError):
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below those that systems give to calling sockets: it stays free while its server is away."""
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def begun_at(pid: int) -> int | None:

@@ -1,14 +1,17 @@
+# ruff: noqa: S101 - test code
 """Each service as a process of its own, `python -m didymos_<service>`, on real servers; any of them can be killed."""
 
 import asyncio
 import json
 import os
 import sys
+import time
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 from didymos_cli.card import SERVICES
@@ -44,6 +47,7 @@ class ServiceProcesses:
     listen: dict[str, Listen] = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=dict)
     kills: int = 0
+    given: dict[str, str] = field(default_factory=dict)  # more of their environment
 
     def __post_init__(self) -> None:
         ports = iter(lasting_ports(3 * len(SERVICES)))
@@ -61,9 +65,38 @@ class ServiceProcesses:
 
     async def start(self, *names: str) -> None:
         """Until all of them are ready; they start beside each other."""
+        await self.launch(*names)
+        await asyncio.gather(*(self.ready(name) for name in names))
+
+    async def launch(self, *names: str) -> None:
+        """Without waiting for anything."""
         for name in names:
             self.processes[name] = await self._made(name)
-        await asyncio.gather(*(self._ready(name) for name in names))
+
+    async def probed(self, name: str, what: str) -> dict[str, Any]:
+        """What its probe says; nothing while its port is closed. Raises AssertionError when it ended."""
+        assert self.processes[name].returncode is None, self._output(name).read_text()[-4000:]
+        try:
+            async with httpx.AsyncClient(trust_env=False, timeout=5.0) as http:
+                said: dict[str, Any] = (
+                    await http.get(f"http://127.0.0.1:{self.listen[name].admin}/healthz/{what}")
+                ).json()
+        except httpx.TransportError:
+            return {}
+        return said
+
+    async def until(self, name: str, holds: Callable[[dict[str, Any]], bool], seconds: float = 180.0) -> dict[str, Any]:
+        """What its readiness says as soon as that `holds`. Raises AssertionError."""
+        deadline = time.monotonic() + seconds
+        while not holds(said := await self.probed(name, "ready")):
+            assert time.monotonic() < deadline, (name, said)
+            await asyncio.sleep(0.1)
+        return said
+
+    async def terminate(self, name: str) -> int:
+        """Its exit code after a SIGTERM."""
+        self.processes[name].terminate()
+        return await self.processes[name].wait()
 
     async def kill(self, name: str) -> None:
         await killed(self.processes[name], self._output(name))
@@ -76,7 +109,7 @@ class ServiceProcesses:
                 process.kill()
                 await process.wait()
 
-    async def _ready(self, name: str) -> None:
+    async def ready(self, name: str) -> None:
         await ready(self.listen[name].admin, self.processes[name], self._output(name))
 
     def _output(self, name: str) -> Path:
@@ -91,8 +124,11 @@ class ServiceProcesses:
             "DIDYMOS_FILES": str(settings.files), "DIDYMOS_MEMBER": f"{name}-1", "DIDYMOS_LOG_LEVEL": "WARNING",
             "DIDYMOS_REST_PORT": str(at.rest), "DIDYMOS_GRPC_PORT": str(at.grpc), "DIDYMOS_ADMIN_PORT": str(at.admin),
             "DIDYMOS_PEERS": json.dumps({other: f"127.0.0.1:{port.grpc}" for other, port in self.listen.items()}),
-            "DIDYMOS_LEDGER__FOLDER": str(self.folder / "ledger"), "OMP_NUM_THREADS": "1",
+            "DIDYMOS_LEDGER__FOLDER": str(self.folder / "ledger"), "OMP_NUM_THREADS": "1", 
         }  # fmt: skip
+        said.update(self.given)
+        if "DIDYMOS_SECRET_FILE" in said:
+            del said["DIDYMOS_SECRET"]
         with self._output(name).open("ab") as output:
             return await asyncio.create_subprocess_exec(
                 sys.executable, "-m", f"didymos_{name.replace('-', '_')}", env={**os.environ, **said},

@@ -2,7 +2,7 @@
 """Real servers, emptied for one test: topics of the catalogue, schemas of the services, the hot store."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -35,17 +35,7 @@ def house_settings(folder: Path, environ: Mapping[str, str]) -> HouseSettings:
 
 async def wiped(settings: HouseSettings) -> None:
     """Nothing of an earlier test is left. Only for servers that tests own."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_url.removeprefix("kafka://"))
-    await admin.start()
-    try:
-        ours = {row.name for row in TOPICS} & set(await admin.list_topics())
-        if ours:
-            await admin.delete_topics(sorted(ours))
-        async with asyncio.timeout(30):
-            while {row.name for row in TOPICS} & set(await admin.list_topics()):
-                await asyncio.sleep(0.1)
-    finally:
-        await admin.close()
+    await deleted_topics(settings, {row.name for row in TOPICS})
     engine = postgres_engine(settings.postgres_url.get_secret_value(), "public", pooled=False)
     async with engine.begin() as connection:
         for schema in SCHEMAS:
@@ -53,6 +43,21 @@ async def wiped(settings: HouseSettings) -> None:
     await engine.dispose()
     async with RedisHot.at(settings.redis_url) as hot:
         await hot.run(_FLUSH, [], [])
+
+
+async def deleted_topics(settings: HouseSettings, names: Collection[str]) -> None:
+    """Until the brokers no longer know them."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_url.removeprefix("kafka://"))
+    await admin.start()
+    try:
+        ours = set(names) & set(await admin.list_topics())
+        if ours:
+            await admin.delete_topics(sorted(ours))
+        async with asyncio.timeout(30):
+            while set(names) & set(await admin.list_topics()):
+                await asyncio.sleep(0.1)
+    finally:
+        await admin.close()
 
 
 async def a_schema(url: str, schema: str) -> None:
