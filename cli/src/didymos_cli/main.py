@@ -83,11 +83,13 @@ def demo(
 def status(
     house: Annotated[Path, typer.Option(dir_okay=False, help="The card of the house.")] = Path(".didymos/house.json"),
     wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait until it answers.")] = 0,
+    admin: Annotated[list[str] | None, typer.Option(help="An admin port, as http://host:8081: what it says.")] = None,
+    json: AsJson = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Whether a house answers. Exit 0 it does, 4 it does not."""
-    from didymos_cli.status import ask
+    """Whether a house answers, or what its processes say. Exit 0 well, 1 a process is not ready, 4 no answer."""
+    from didymos_cli.status import ask, tell
 
-    raise typer.Exit(ask(house, wait))
+    raise typer.Exit(tell(admin, as_json=json) if admin else ask(house, wait))
 
 
 @app.command()

@@ -10,11 +10,12 @@ from didymos_contracts.errors import Problem
 from didymos_contracts.metrics import PROCESS_LOOP_LATE_SECONDS, PROCESS_READY
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from didymos_kit.service import Check, Service, Stopping
 from didymos_kit.telemetry.metrics import CONTENT_TYPE, Metrics
+from didymos_kit.telemetry.status import as_page, status_of
 
 CHECK_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 1.0
@@ -92,7 +93,7 @@ async def _ask(check: Check) -> str | None:
 
 
 def admin_app(health: Health, metrics: Metrics) -> Starlette:
-    """Probes and metrics, on a port of their own that nothing routes to from outside."""
+    """Probes, metrics and the status page, on a port of their own that nothing routes to from outside."""
 
     async def live(_: Request) -> Response:
         why = health.not_live()
@@ -105,4 +106,11 @@ def admin_app(health: Health, metrics: Metrics) -> Starlette:
     async def exposed(_: Request) -> Response:
         return Response(metrics.exposition(), media_type=CONTENT_TYPE)
 
-    return Starlette(routes=[Route("/healthz/live", live), Route("/healthz/ready", ready), Route("/metrics", exposed)])
+    async def status(request: Request) -> Response:
+        found, said = await health.not_ready(), status_of(metrics)
+        if "text/html" in request.headers.get("accept", ""):
+            return HTMLResponse(as_page(said, found))
+        return JSONResponse({"ready": not found, "reasons": dict(found), "areas": said})
+
+    paths = {"/healthz/live": live, "/healthz/ready": ready, "/metrics": exposed, "/status": status}
+    return Starlette(routes=[Route(path, answer) for path, answer in paths.items()])

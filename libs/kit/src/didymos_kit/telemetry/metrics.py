@@ -1,6 +1,7 @@
 """Metrics of one process, made from rows of the registry: no row, no metric. The only import of the client library."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from threading import Lock
 from typing import Protocol, TypeVar
 
@@ -33,6 +34,15 @@ class Histogram(Protocol):
     """How often values fell into which bucket."""
 
     def observe(self, amount: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One number that is exported."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
 
 
 class MetricError(ValueError):
@@ -75,6 +85,12 @@ class Metrics:
     def exposition(self) -> bytes:
         """All of it as a scraper reads it."""
         return generate_latest(self._registry)
+
+    def samples(self) -> Iterator[Sample]:
+        """Every exported sample, gauges that are watched asked now."""
+        for family in self._registry.collect():
+            for one in family.samples:
+                yield Sample(one.name, one.labels, one.value)
 
     def sample(self, name: str, **labels: str) -> float | None:
         """One exported sample, as `didymos_x_seconds_count`; None while nothing bound it."""
