@@ -55,9 +55,11 @@ COPY deploy/images/kafka/log4j2.properties /opt/kafka/
 USER 65532:65532
 CMD ["java", "-Dlog4j2.configurationFile=/opt/kafka/log4j2.properties", "-cp", "/opt/kafka/libs/*", "kafka.Kafka", "/etc/kafka/server.properties"]
 
+# Without its compiler of queries (a third of the whole): the server goes on without when the library is not there.
 FROM debian AS postgresql
 RUN mkdir -p /etc/postgresql-common && echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf \
     && apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql-15 >/dev/null \
+    && rm -rf /usr/lib/postgresql/15/lib/bitcode /usr/lib/postgresql/15/lib/llvmjit* /usr/lib/*/libLLVM* /usr/lib/*/libz3* \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
 ENV PATH=/usr/lib/postgresql/15/bin:/usr/bin:/bin
 USER 65532:65532
@@ -75,12 +77,14 @@ RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-l
 USER 65532:65532
 CMD ["nginx", "-e", "stderr", "-g", "daemon off;", "-c", "/etc/gateway/nginx.conf"]
 
-# The last, as it is large: older buildah makes every stage above the one it is asked for.
+# The last, as it is large. ACCELERATOR=cuda keeps the libraries for graphics cards, 2.3 GB more.
 FROM ${BASE} AS wheels-learner
-COPY deploy/images/python.sh /build/
+ARG ACCELERATOR=none
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends binutils >/dev/null
+COPY deploy/images/python.sh deploy/images/prune.py /build/
 COPY requirements/learner.txt requirements/torch.txt /build/requirements/
 RUN --mount=type=secret,id=pip --mount=type=secret,id=ca \
-    /build/python.sh /build/requirements/learner.txt /build/requirements/torch.txt
+    ACCELERATOR=${ACCELERATOR} /build/python.sh /build/requirements/learner.txt /build/requirements/torch.txt
 
 FROM base AS learner
 COPY --from=wheels-learner /opt/didymos /opt/didymos

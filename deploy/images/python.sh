@@ -15,9 +15,10 @@ for file in "$@"; do set -- "$@" -r "$file"; shift; done
 /opt/installer/bin/pip --python /opt/didymos/bin/python install -q --no-cache-dir --no-compile --require-hashes \
 	--only-binary :all: --disable-pip-version-check "$@"
 packages=$(echo /opt/didymos/lib/python3.*/site-packages)
-# What only a compiler or a test reads; the rest of torch that only its compiler needs.
+# What only a compiler or a test reads.
 find "$packages" \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.c' -o -name '*.h' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.a' \) -type f -delete
 find "$packages" -type d -name tests -not -path '*/torch/*' -not -path '*/ray/*' -prune -exec rm -rf {} +
+if [ "${ACCELERATOR:-}" = none ]; then python3 /build/prune.py "$packages"; fi
 # Symbols for a debugger, a tenth of the whole. Libraries that a wheel's maker has patched stay as they are.
 if command -v strip >/dev/null; then
 	find "$packages" -name '*.so' -type f -not -path '*.libs/*' -not -path '*/torch/*' -not -path '*/nvidia/*' -not -path '*/triton/*' \
