@@ -12,9 +12,23 @@ from telemetry.dashboards.panels import (
     per_second,
     quantile,
     quantiles,
+    select,
     total,
 )
 
+_BROKERS: Final = Row(
+    "Brokers",
+    (
+        number(
+            "Brokers", "Brokers that the cluster names; 0 while none answers.", "short",
+            f"min ({select('didymos_kafka_brokers')})", span=12, needs="kafka",
+        ),
+        lines(
+            "Partitions", "Partitions of our topics: whole, with too few copies, or without a leader.", "short",
+            (highest("didymos_kafka_partitions", "state"), "{{state}}"), span=12, needs="kafka",
+        ),
+    ),
+)  # fmt: skip
 _APPENDS: Final = Row(
     "Appends",
     (
@@ -65,5 +79,5 @@ _AROUND: Final = Row(
 )  # fmt: skip
 KAFKA: Final = Dashboard(
     "kafka", "Didymos: event log", "Kafka, or the embedded log, as every process of the house sees it.",
-    (_APPENDS, _GROUPS, _AROUND),
+    (_BROKERS, _APPENDS, _GROUPS, _AROUND),
 )  # fmt: skip

@@ -169,6 +169,16 @@ ACCESS_DECISIONS_TOTAL: Final = MetricRow(
         ("outcome", ("allowed", "denied")),
     ),
 )
+KAFKA_BROKERS: Final = MetricRow(
+    "didymos_kafka_brokers", "gauge", "kit", "Brokers that the cluster names; 0 while none answers"
+)
+KAFKA_PARTITIONS: Final = MetricRow(
+    "didymos_kafka_partitions",
+    "gauge",
+    "kit",
+    "Partitions of our topics by their state",
+    labels=(("state", ("whole", "under_replicated", "leaderless")),),
+)
 IDENTITY_GRANTS_TOTAL: Final = MetricRow(
     "didymos_identity_grants_total",
     "counter",
@@ -393,6 +403,8 @@ METRICS: Final[tuple[MetricRow, ...]] = (
     CONSENT_STALENESS_SECONDS,
     CONSENT_SUPERSEDED_TOTAL,
     ACCESS_DECISIONS_TOTAL,
+    KAFKA_BROKERS,
+    KAFKA_PARTITIONS,
     IDENTITY_GRANTS_TOTAL,
     IDENTITY_TOKENS_TOTAL,
     IDENTITY_TWINS_TOTAL,

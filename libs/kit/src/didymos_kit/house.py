@@ -215,7 +215,9 @@ async def _servers(settings: HouseSettings, process: str, metrics: Metrics) -> A
     ids = OrderedIds(clock)
     where = Where(settings.origin, f"{settings.host}:{settings.grpc_port}", settings.peers)
     ring = settings.keyring()
-    log_of = KafkaLog(settings.kafka_url, client=process, member=settings.member, replicas=settings.kafka_replicas)
+    log_of = KafkaLog(
+        settings.kafka_url, client=process, member=settings.member, replicas=settings.kafka_replicas, metrics=metrics
+    )
     async with log_of as event_log, RedisHot.at(settings.redis()) as hot:
 
         @asynccontextmanager

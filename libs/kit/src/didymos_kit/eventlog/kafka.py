@@ -18,8 +18,10 @@ from didymos_kit.clock import Clock, SystemClock
 from didymos_kit.eventlog import tail as tails
 from didymos_kit.eventlog.kafka_client import HEARTBEAT_MS, Cluster, all_stored, to_part, translated
 from didymos_kit.eventlog.kafka_group import KafkaGroup
+from didymos_kit.eventlog.kafka_watch import watching
 from didymos_kit.eventlog.kafka_writer import FencedWriter, PlainWriter, open_producer
 from didymos_kit.eventlog.port import Group, Hooks, Part, Stored, Tail, Writer
+from didymos_kit.telemetry.metrics import Metrics
 
 FRAMING_BYTES: Final = 64 << 10  # of a batch around its record
 TAIL_RECORDS: Final = 2_000
@@ -60,7 +62,9 @@ class KafkaLog:
         replicas: int = 1,
         session_seconds: float = 30.0,
         clock: Clock | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics
         self._cluster = Cluster(url, client, session_seconds, member)
         self._replicas, self._clock = replicas, clock or SystemClock()
         self._partitions: dict[Topic, int] = {}
@@ -79,6 +83,8 @@ class KafkaLog:
         except BaseException:
             await self._open.aclose()
             raise
+        if self._metrics is not None:
+            await self._open.enter_async_context(watching(self._admin, self._metrics))
         return self
 
     async def __aexit__(
