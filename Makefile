@@ -64,6 +64,9 @@ bench: setup ## make bench AREA=data-path|learning|log|ledger|privacy
 images: ## build the images (ARGS="service --load" one of them, into the cluster of the kit)
 	@$(PYTHON) tools/images.py $(ARGS)
 
+chart-test: setup ## render every example of the chart, and hold the renders to its rules
+	@$(BIN)/pytest -n 2 tests/chart $(ARGS)
+
 new-service: setup ## make new-service NAME=x
 	@$(BIN)/python tools/new_service.py $(NAME)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped] - schemathesis brings it, without types
 from referencing import Registry, Resource
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -114,7 +114,7 @@ def _registry(version: str) -> Registry[Any]:
 
 @cache
 def _validator(kind: str, api: str, version: str) -> Draft202012Validator:
-    """As kubernetes-validate names its files: `networking.k8s.io/v1` of NetworkPolicy is networkpolicy-networking-v1."""
+    """As kubernetes-validate names its files: networkpolicy-networking-v1 for `networking.k8s.io/v1`."""
     fetch()
     folder = SCHEMAS / f"v{version}-local-strict"
     group = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", api)

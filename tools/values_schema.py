@@ -61,6 +61,7 @@ class Images(Closed):
     registry: str
     repository: str
     tag: str
+    backendTag: Annotated[str, StringConstraints(min_length=1)]  # noqa: N815
     pullPolicy: Literal["Always", "IfNotPresent", "Never"]  # noqa: N815
     pullSecrets: list[str]  # noqa: N815
 

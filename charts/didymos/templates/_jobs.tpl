@@ -7,7 +7,7 @@ spec:
   template:
     metadata:
       labels:
-        {{- include "didymos.labels" (dict "root" $root "component" .component) | nindent 8 }}
+        {{- include "didymos.selector" (dict "root" $root "component" .component) | nindent 8 }}
     spec:
       serviceAccountName: {{ .account }}
       {{- include "didymos.podSecurity" $root | replace "automountServiceAccountToken: false" (printf "automountServiceAccountToken: %t" .token) | nindent 6 }}

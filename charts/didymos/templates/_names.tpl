@@ -27,7 +27,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if .full -}}
 {{- .full -}}
 {{- else -}}
-{{- $tag := $images.tag | default .root.Chart.AppVersion -}}
+{{- $tag := .tag | default $images.tag | default .root.Chart.AppVersion -}}
 {{- $path := printf "%s/%s:%s" $images.repository .name $tag -}}
 {{- if $images.registry }}{{ printf "%s/%s" $images.registry $path }}{{ else }}{{ $path }}{{ end -}}
 {{- end -}}

@@ -138,7 +138,8 @@ priorityClassName: {{ . }}
 {{- $work := .work -}}
 metadata:
   labels:
-    {{- include "didymos.labels" (dict "root" $root "component" $work.service "role" $work.role) | nindent 4 }}
+    {{- include "didymos.selector" (dict "root" $root "component" $work.service "role" $work.role) | nindent 4 }}
+    app.kubernetes.io/version: {{ $root.Values.images.tag | default $root.Chart.AppVersion | quote }}
   annotations:
     prometheus.io/scrape: "true"
     prometheus.io/port: "8081"

@@ -1,0 +1,89 @@
+"""What a change of values or of the release does: a new service, another size of it, an upgrade."""
+
+import json
+
+from tests.chart.rendering import SMALL, of_kind, pods, small
+from tests.chart.test_policy import not_restricted
+from tools.chart_golden import rendered
+from tools.chart_tools import documents, render
+
+NOTES = {"services": {"car-park": {"calls": ["identity"], "roles": {"all": {}}}}}
+
+
+def test_a_new_service_needs_its_values_block_and_nothing_else() -> None:
+    objects = small(NOTES)
+    deployment = of_kind(objects, "Deployment")["didymos-car-park"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["command"] == ["python", "-m", "didymos_car_park"]
+    assert "didymos-car-park" in of_kind(objects, "Service")
+    nginx = of_kind(objects, "ConfigMap")["didymos-gateway"]["data"]["nginx.conf"]
+    assert "location /car-park/ { proxy_pass http://didymos-car-park.rest; }" in nginx
+    assert "location /didymos.car_park. { grpc_pass grpc://didymos-car-park.grpc; }" in nginx
+    policy = of_kind(objects, "NetworkPolicy")["didymos-car-park"]["spec"]
+    assert len(policy["egress"]) == 4  # broker, database, hot store, identity
+    callers = of_kind(objects, "NetworkPolicy")["didymos-identity"]["spec"]["ingress"][2]["from"]
+    assert "car-park" in [each["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for each in callers]
+    for pod in pods(objects):
+        for variable in (each for one in pod.containers for each in one.get("env", ())):
+            if variable["name"] == "DIDYMOS_PEERS":
+                assert json.loads(variable["value"])["car-park"] == "didymos-car-park:50051"
+
+
+def test_a_service_can_be_left_out() -> None:
+    before, after = small(), small({"services": {"steward": None}})
+    gone = {(each["kind"], each["metadata"]["name"]) for each in before} - {
+        (each["kind"], each["metadata"]["name"]) for each in after
+    }
+    assert gone == {(kind, "didymos-steward") for kind in ("Deployment", "Service", "NetworkPolicy")}
+
+
+def test_schemas_and_topics_come_by_jobs_at_an_install_and_by_hooks_before_an_upgrade() -> None:
+    install = of_kind(small(), "Job")
+    upgrade = of_kind(documents(rendered("small", "--is-upgrade")), "Job")
+    for what in ("migrate", "topics"):
+        assert "annotations" not in install[f"didymos-{what}"]["metadata"], "a hook would wait for what waits for it"
+        hook = upgrade[f"small-{what}-upgrade"]
+        assert hook["metadata"]["annotations"]["helm.sh/hook"] == "pre-upgrade"
+        assert hook["spec"]["backoffLimit"] == 0
+        assert hook["spec"]["activeDeadlineSeconds"] == 600
+    secret = install["didymos-make-secret"]["metadata"]["annotations"]
+    assert secret["helm.sh/hook"] == "pre-install", "a root key that is made at an upgrade would be another house"
+
+
+def test_the_hooks_of_an_upgrade_are_restricted_too() -> None:
+    assert [not_restricted(pod) for pod in pods(documents(rendered("small", "--is-upgrade")))].count([]) > 10
+    for pod in pods(documents(rendered("small", "--is-upgrade"))):
+        assert not_restricted(pod) == [], pod.name
+
+
+def test_another_version_of_the_services_restarts_no_store() -> None:
+    one, two = (of_kind(small({"images": {"tag": tag}}), "StatefulSet") for tag in ("1.0.0", "1.0.1"))
+    for store in ("kafka", "postgresql", "redis"):
+        assert one[f"didymos-{store}"]["spec"]["template"] == two[f"didymos-{store}"]["spec"]["template"]
+    assert one["didymos-ledger"]["spec"]["template"] != two["didymos-ledger"]["spec"]["template"]
+
+
+def test_a_change_of_the_routes_restarts_the_gateway_and_nothing_else() -> None:
+    before, after = of_kind(small(), "Deployment"), of_kind(small({"gateway": {"maxBody": "8m"}}), "Deployment")
+    assert {name for name in before if before[name] != after[name]} == {"didymos-gateway"}
+
+
+def test_two_releases_share_a_namespace() -> None:
+    names = [
+        {(each["kind"], each["metadata"]["name"]) for each in documents(render([SMALL], release=release))}
+        for release in ("hospital", "clinic")
+    ]
+    assert not names[0] & names[1]
+
+
+def test_requests_of_small_leave_a_node_of_two_cores_room() -> None:
+    millicores = mebibytes = 0
+    for pod in pods(small()):
+        if pod.owner["kind"] in ("Deployment", "StatefulSet"):
+            for container in pod.containers:
+                cpu, memory = (container["resources"]["requests"][name] for name in ("cpu", "memory"))
+                millicores += int(cpu.removesuffix("m"))
+                mebibytes += int(memory.removesuffix("Mi"))
+    assert millicores <= 1700
+    assert mebibytes <= 6 * 1024
+    print(f"small: {millicores}m, {mebibytes} Mi")

@@ -1,0 +1,32 @@
+"""What helm makes of each example is in the tree, and so is all that is generated for the chart."""
+
+import pytest
+
+from tools import chart_golden, chart_topics, values_schema
+from tools.chart_tools import CHART, ROOT
+
+
+@pytest.mark.parametrize("example", chart_golden.examples())
+def test_each_example_renders_to_what_lies_beside_it(example: str) -> None:
+    for path, text in chart_golden.golden(example).items():
+        assert path.read_text() == text, f"{path.relative_to(ROOT)}: run .venv/bin/python tools/chart_golden.py"
+
+
+def test_schema_topics_and_readme_are_what_their_sources_say() -> None:
+    assert values_schema.main(["--check"]) == 0
+    assert chart_topics.main(["--check"]) == 0
+    assert chart_golden.README.read_text() == chart_golden.readme()
+
+
+def test_every_value_that_is_no_copy_of_kubernetes_is_described() -> None:
+    known = {"nodeSelector", "tolerations", "affinity", "priorityClassName"}
+    described = {key for key, _, _ in chart_golden.rows()}
+    groups = {".".join(key.split(".")[:depth]) for key in described for depth in range(1, key.count(".") + 1)}
+    assert [key for key in values_schema.Values.model_fields if key not in described | groups | known] == []
+    assert len(described) > 90
+
+
+def test_no_template_leaves_a_trace_of_the_machine_it_was_written_on() -> None:
+    for path in CHART.rglob("*"):
+        if path.is_file() and path.suffix in {".yaml", ".tpl", ".sh", ".py", ".md", ".txt"}:
+            assert "/work/" not in path.read_text(), path
