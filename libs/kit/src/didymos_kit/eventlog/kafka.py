@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
-from didymos_contracts.errors.platform import PLATFORM_TOPIC_MISMATCH
+from aiokafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError, for_code
+from didymos_contracts.errors.platform import PLATFORM_TOPIC_MISMATCH, PLATFORM_UNAVAILABLE
 from didymos_contracts.topics import DAY_MS, HOUR_MS, Topic, TopicRow
 
 from didymos_kit.clock import Clock, SystemClock
@@ -189,6 +189,8 @@ class KafkaLog:
         ]
         for topic, code, *_ in (await self._admin.create_topics(new)).topic_errors:
             error = for_code(code)
+            if error is InvalidReplicationFactorError:  # brokers that are not there yet
+                raise PLATFORM_UNAVAILABLE.problem(detail=f"Kafka has fewer than {self._replicas} brokers")
             if code and error is not TopicAlreadyExistsError:
                 raise error(topic)
 

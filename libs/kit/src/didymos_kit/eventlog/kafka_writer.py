@@ -20,7 +20,7 @@ from didymos_kit.eventlog.kafka_client import Cluster, translated
 from didymos_kit.eventlog.port import MAX_RECORD_BYTES, FencedError, Position, Record
 from didymos_kit.eventlog.records import check_sizes, partition_for
 
-APPEND_SECONDS: Final = 30.0  # an idempotent producer would try for ever
+APPEND_SECONDS: Final = 15.0  # an idempotent producer would try for ever, and callers want an answer
 CLOSE_SECONDS: Final = 5.0
 LINGER_MS: Final = 5
 BATCH_BYTES: Final = 512 << 10
