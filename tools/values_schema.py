@@ -171,7 +171,7 @@ class Role(Placed):
 
 class Service(Closed):
     calls: list[Name] = []
-    roles: dict[Name, Role | None]
+    roles: dict[Name, Role]
 
 
 class GatewayService(Closed):
@@ -299,7 +299,7 @@ class Values(Closed):
     networkPolicy: NetworkPolicy  # noqa: N815
     telemetry: Telemetry
     defaults: Role
-    services: dict[Name, Service | None]
+    services: dict[Name, Service]
     gateway: Gateway
     backends: Backends
     ray: Ray

@@ -3,13 +3,20 @@
 import pytest
 
 from tools import chart_golden, chart_topics, values_schema
-from tools.chart_tools import CHART, ROOT
+from tools.chart_tools import CHART, HELM4, ROOT, HelmError, documents, render
 
 
 @pytest.mark.parametrize("example", chart_golden.examples())
 def test_each_example_renders_to_what_lies_beside_it(example: str) -> None:
     for path, text in chart_golden.golden(example).items():
         assert path.read_text() == text, f"{path.relative_to(ROOT)}: run .venv/bin/python tools/chart_golden.py"
+
+
+def test_helm_4_makes_the_same_of_it() -> None:
+    values = chart_golden.EXAMPLES / "learning/values.yaml"
+    assert documents(render([values], program=HELM4)) == documents(render([values]))
+    with pytest.raises(HelmError, match="replica"):
+        render([values, {"services": {"identity": {"roles": {"all": {"replica": 2}}}}}], program=HELM4)
 
 
 def test_schema_topics_and_readme_are_what_their_sources_say() -> None:
