@@ -92,6 +92,10 @@ class Jobs(Closed):
     resources: Resources
 
 
+class Development(Closed):
+    sync: bool
+
+
 class Monitoring(Closed):
     enabled: bool
     labels: dict[str, str]
@@ -295,6 +299,7 @@ class Values(Closed):
     files: Files
     drainSeconds: Annotated[float, Field(ge=0, le=25)]  # noqa: N815
     jobs: Jobs
+    development: Development
     monitoring: Monitoring
     networkPolicy: NetworkPolicy  # noqa: N815
     telemetry: Telemetry

@@ -159,6 +159,21 @@ spec:
       labelSelector:
         matchLabels:
           {{- include "didymos.selector" (dict "root" $root "component" $work.service "role" $work.role) | nindent 10 }}
+  {{- if $root.Values.development.sync }}
+  initContainers:
+    - name: code  # a copy that can be written, without the bytecode that would hide a change
+      image: {{ include "didymos.image" (dict "root" $root "name" $work.image "full" $work.imageReference) }}
+      imagePullPolicy: {{ $root.Values.images.pullPolicy }}
+      command: [sh, -c, "cp -r /opt/code/. /copy && find /copy -name __pycache__ -prune -exec rm -rf {} +"]
+      {{- include "didymos.containerSecurity" $root | nindent 6 }}
+      resources:
+        {{- toYaml $work.resources | nindent 8 }}
+      volumeMounts:
+        - name: code
+          mountPath: /copy
+        - name: scratch
+          mountPath: /tmp
+  {{- end }}
   containers:
     - name: {{ $work.service }}
       image: {{ include "didymos.image" (dict "root" $root "name" $work.image "full" $work.imageReference) }}
@@ -197,6 +212,10 @@ spec:
           readOnly: true
         - name: scratch
           mountPath: /tmp
+        {{- if $root.Values.development.sync }}
+        - name: code
+          mountPath: /opt/code
+        {{- end }}
         {{- if $work.files }}
         - name: files
           mountPath: /var/lib/didymos/files
@@ -210,6 +229,11 @@ spec:
     - name: scratch
       emptyDir:
         sizeLimit: {{ $work.scratch }}
+    {{- if $root.Values.development.sync }}
+    - name: code
+      emptyDir:
+        sizeLimit: 64Mi
+    {{- end }}
     {{- if $work.files }}
     - name: files
       persistentVolumeClaim:
