@@ -83,3 +83,14 @@ async def test_the_table_itself_refuses_a_debt(desk: Desk) -> None:
     with pytest.raises(IntegrityError):
         async with desk.database.unit_of_work() as tx:
             await tx.connection.execute(update(BALANCE).where(BALANCE.c.account == A).values(minor=-1))
+
+
+async def test_escrow_has_a_gap_only_when_a_balance_is_changed_by_hand(desk: Desk) -> None:
+    for transfer in (
+        Transfer("in", EUR, OUTSIDE, A, 10), Transfer("lock", EUR, A, B, 7), Transfer("pay", EUR, B, Account("fees"), 2)
+    ):  # fmt: skip
+        await desk(lambda work, one=transfer: work.book.book(one, desk.clock.now()))  # type: ignore[misc]
+    assert await desk(lambda work: work.book.escrow_gap()) == 0
+    async with desk.database.unit_of_work() as tx:
+        await tx.connection.execute(update(BALANCE).where(BALANCE.c.account == B).values(minor=4))
+    assert await desk(lambda work: work.book.escrow_gap()) == 1

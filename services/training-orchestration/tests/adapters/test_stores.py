@@ -138,6 +138,9 @@ async def test_the_book_counts_each_round_once(tmp_path: Path) -> None:
         assert await counted() == {grants[0]: (0, 1), grants[1]: (1, 0)}
         await book.book(RUN, 2, grants[1:], Booking.SPENT)  # nothing was reserved
         assert await book.spent_rounds(RUN) == {grants[0]: 1}
+        drawn = await book.drawn()
+        accounts = (await book.accounts(grants)).values()
+        assert (drawn.reserved, drawn.spent) == (sum(one.reserved for one in accounts), 1)
 
 
 async def test_the_registry_keeps_models_lineage_and_reports_once(tmp_path: Path) -> None:
