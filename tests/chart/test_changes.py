@@ -1,6 +1,7 @@
 """What a change of values or of the release does: a new service, another size of it, an upgrade."""
 
 import json
+from typing import Any
 
 from tests.chart.rendering import SMALL, of_kind, pods, small
 from tests.chart.test_policy import not_restricted
@@ -76,14 +77,19 @@ def test_two_releases_share_a_namespace() -> None:
     assert not names[0] & names[1]
 
 
-def test_requests_of_small_leave_a_node_of_two_cores_room() -> None:
+def requests(objects: list[dict[str, Any]]) -> tuple[int, int]:
+    """Sum of all pods that stay, in millicores and MiB."""
     millicores = mebibytes = 0
-    for pod in pods(small()):
+    for pod in pods(objects):
         if pod.owner["kind"] in ("Deployment", "StatefulSet"):
             for container in pod.containers:
                 cpu, memory = (container["resources"]["requests"][name] for name in ("cpu", "memory"))
                 millicores += int(cpu.removesuffix("m"))
                 mebibytes += int(memory.removesuffix("Mi"))
+    return millicores, mebibytes
+
+
+def test_requests_of_small_leave_a_node_of_two_cores_room() -> None:
+    millicores, mebibytes = requests(small())
     assert millicores <= 1700
     assert mebibytes <= 6 * 1024
-    print(f"small: {millicores}m, {mebibytes} Mi")
