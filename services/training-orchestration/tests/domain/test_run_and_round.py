@@ -45,8 +45,8 @@ def test_a_quorum_is_three_quarters_and_never_less_than_the_run_wants(asked: int
 
 def test_the_deadline_follows_the_last_five_rounds_within_its_bounds() -> None:
     assert training_us([], 600 * SECOND) == 600 * SECOND
-    assert training_us([1], 600 * SECOND) == 10 * SECOND
-    assert training_us([9000 * SECOND, *[20 * SECOND] * 5], 1) == 30 * SECOND
+    assert training_us([1], 600 * SECOND) == 60 * SECOND
+    assert training_us([9000 * SECOND, *[60 * SECOND] * 5], 1) == 90 * SECOND
     assert training_us([9000 * SECOND], 1) == 7200 * SECOND
 
 

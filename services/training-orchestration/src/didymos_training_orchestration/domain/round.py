@@ -18,7 +18,7 @@ from didymos_training_orchestration.domain.run import Digest, RunId
 ATTEMPTS: Final = 3
 ABORTS_IN_A_ROW: Final = 3
 SECOND_US: Final = 1_000_000
-SHORTEST_US: Final = 10 * SECOND_US
+SHORTEST_US: Final = 60 * SECOND_US  # a machine that stalls, or a line that breaks, is no drop-out
 LONGEST_US: Final = 7200 * SECOND_US
 
 
