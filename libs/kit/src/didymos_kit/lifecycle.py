@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Final
 
 import uvloop
@@ -24,6 +25,7 @@ from didymos_kit.telemetry.metrics import Metrics
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 LONGEST_SECONDS: Final = 10.0  # between two tries of a start
+SETTLED_SECONDS: Final = 60.0  # a loop that ran so long begins with short pauses again
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +157,24 @@ class Process:
             raise
 
     async def _run(self, name: str, loop: Loop) -> None:
+        """Begun anew, after a while, for as long as a back end is away that it did not wait for itself."""
+        failures, what = 0, getattr(loop, "__qualname__", str(loop))
         with log.fields(service=name):
-            await loop(self.stopping)
+            while True:
+                begun = monotonic()
+                try:
+                    await loop(self.stopping)
+                except Exception as error:
+                    if self.stopping or not passes(error):
+                        raise
+                    failures = failures + 1 if monotonic() - begun < SETTLED_SECONDS else 1
+                    log.get().warning("platform.loop_waits", loop=what, reason=_reason(error), attempt=failures)
+                    await self.stopping.within(backoff(failures))
+                    if not self.stopping:
+                        continue
+                break
         if not self.stopping:
-            raise LoopEndedError(f"{name}: {getattr(loop, '__qualname__', loop)} ended early")
+            raise LoopEndedError(f"{name}: {what} ended early")
 
 
 @asynccontextmanager
@@ -265,6 +281,13 @@ class _Start:
 def backoff(failures: int) -> float:
     """Seconds until the next try: half a second at first, 10 s at most, and never all at the same time."""
     return float(min(LONGEST_SECONDS, 0.5 * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.0))
+
+
+def passes(error: BaseException) -> bool:
+    """Whether a back end is away, and nothing else is wrong."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(passes, error.exceptions))
+    return isinstance(error, Problem) and error.row.grpc in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 
 
 def _reason(error: BaseException) -> str:

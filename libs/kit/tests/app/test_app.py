@@ -126,6 +126,7 @@ async def test_a_loop_that_returns_early_is_a_failure_too() -> None:
 
 async def test_requests_in_hand_are_answered_before_the_loops_stop() -> None:
     order: list[str] = []
+    in_hand = asyncio.Event()
 
     async def loop(stopping: Stopping) -> None:
         await stopping.wait()
@@ -137,13 +138,14 @@ async def test_requests_in_hand_are_answered_before_the_loops_stop() -> None:
 
     @router.get("/slow")
     async def read_slow() -> str:
+        in_hand.set()
         await asyncio.sleep(0.3)
         order.append("answered")
         return "done"
 
     async with running(Program([Service("identity", (router,), loops=(loop,))])) as process:
         request = asyncio.create_task(get(process.rest_url, "/identity/v1/slow"))
-        await asyncio.sleep(0.1)
+        await in_hand.wait()
     assert (await request).json() == "done"
     assert order == ["answered", "loop told to stop", "loop done"]
 

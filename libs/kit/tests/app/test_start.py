@@ -11,8 +11,8 @@ import httpx
 import pytest
 from didymos_contracts.errors.platform import PLATFORM_UNAVAILABLE
 from didymos_kit import lifecycle
-from didymos_kit.lifecycle import AT_ONCE, Listen, Program, backoff, serve
-from didymos_kit.service import Service
+from didymos_kit.lifecycle import AT_ONCE, Listen, Program, backoff, running, serve
+from didymos_kit.service import Service, Stopping
 from didymos_kit.telemetry.metrics import Metrics
 from didymos_testing.house import free_port
 
@@ -85,6 +85,25 @@ async def test_a_signal_ends_a_start_that_waits() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     async with asyncio.timeout(5):
         assert await task == 0
+
+
+async def test_a_loop_that_meets_a_back_end_that_is_away_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "LONGEST_SECONDS", 0.01)
+    begun: list[int] = []
+    lasting = asyncio.Event()
+
+    async def loop(stopping: Stopping) -> None:
+        begun.append(len(begun))
+        if len(begun) < 3:
+            raise ExceptionGroup("tasks", [PLATFORM_UNAVAILABLE.problem(dependency="database")])
+        lasting.set()
+        await stopping.wait()
+
+    async with running(Program([Service("identity", loops=(loop,))])) as process:
+        async with asyncio.timeout(10):
+            await lasting.wait()
+        assert (await probed(process.admin_port, "live"))[0] == 200
+    assert begun == [0, 1, 2]
 
 
 def test_pauses_grow_to_a_bound() -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, NoOffsetForPartitionError
+from didymos_contracts.errors import Problem
 from didymos_contracts.topics import Topic
 
 from didymos_kit.eventlog.kafka_client import all_stored, to_kafka, to_part, translated
@@ -174,13 +175,25 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             async with asyncio.timeout(max(seconds, 0.0)):
                 await self._settled.wait()
         except TimeoutError:
+            with (
+                self._consumer._subscription.fetch_context()
+            ):  # aiokafka lets members that are silent for 5 min not rejoin
+                pass
             with translated():
                 self._consumer._coordinator.check_errors()
             return False
         if self._failure is not None:
-            self._told = self._failure
-            raise self._failure
+            failure = self._told = self._failure
+            if isinstance(failure, Problem) and failure.row.retry == "later":
+                self._join_anew()
+            raise failure
         return True
+
+    def _join_anew(self) -> None:
+        """What kept the parts from being begun passes: have them assigned once more."""
+        self._failure = None
+        self._settled.clear()
+        self._consumer._coordinator.request_rejoin()
 
     async def _fetch(self, max_records: int, seconds: float) -> Mapping[Part, Sequence[Stored]]:
         """Records that are ours; none when a rebalance begins meanwhile: their parts begin anew."""
