@@ -25,7 +25,11 @@ def installs() -> list[list[str]]:
 
 @pytest.mark.parametrize("words", installs(), ids=" ".join)
 def test_helm_renders_what_the_guide_installs(words: list[str]) -> None:
-    kept = [word for word in words[2:] if word not in ("--wait", "--reuse-values", "--timeout", "10m")]
+    kept = [
+        word
+        for word in words[2:]
+        if word not in ("--wait", "--reuse-values", "--reset-then-reuse-values", "--timeout", "10m")
+    ]
     placed = [str(ROOT / word) if word.startswith("charts/") else word for word in kept]
     own = placed.index("values.yaml") if "values.yaml" in placed else None
     if own is not None:  # the reader's own file
