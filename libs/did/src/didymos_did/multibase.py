@@ -1,10 +1,12 @@
 """The digits of multibase texts: base58btc (`z`), base64url without padding (`u`). W3C Controlled Identifiers, 2.4."""
 
 import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from typing import Final
 
 from didymos_did.errors import DidError
+
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 BASE58_CHARACTERS: Final = 96  # decoding is quadratic: keys and signatures need 89 at most
@@ -34,7 +36,12 @@ def base58_decode(text: str) -> bytes:
 
 
 def b64u(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return b64u_bytes(raw).decode()
+
+
+def b64u_bytes(raw: bytes) -> bytes:
+    """The same as ASCII."""
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE).rstrip(b"=")
 
 
 def b64u_decode(text: str) -> bytes:

@@ -3,9 +3,9 @@
 KEK of a twin (vault) -> wraps one data key per epoch -> HKDF by salt -> key of one parcel -> AES-256-GCM per record.
 """
 
-import hmac
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -14,14 +14,17 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from didymos_did.errors import DidError
 from didymos_did.jcs import jcs
 from didymos_did.keys import TwinId
-from didymos_did.multibase import b64u
+from didymos_did.multibase import b64u_bytes
 
 KEY_BYTES: Final = 32
 SALT_BYTES: Final = 16
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
+HASH_BLOCK: Final = 64  # of SHA-256
 DAY_US: Final = 86_400_000_000
 _EXPAND: Final = b"didymos/data/v1\x01"  # info and counter of HKDF (RFC 5869): one block is all of 32 bytes
+_IPAD: Final = int.from_bytes(b"\x36" * HASH_BLOCK, "little")
+_OPAD: Final = int.from_bytes(b"\x5c" * HASH_BLOCK, "little")
 
 
 def epoch_of(at_us: int) -> int:
@@ -51,12 +54,12 @@ class DataKey:
 
     def parcel(self, salt: bytes) -> "ParcelKey":
         """The key of one parcel. `salt`: 16 bytes, fresh and random for each. Raises DidError `seal.invalid`."""
-        extracted = hmac.digest(_sized(salt, SALT_BYTES, "a salt"), self.secret, "sha256")
-        return ParcelKey(self.twin, self.epoch, salt, AESGCM(hmac.digest(extracted, _EXPAND, "sha256")))
+        return ParcelKey(self.twin, self.epoch, salt, _cipher(self.secret, salt))
 
     def seal(self, plain: bytes, salt: bytes, path: str, index: int = 0) -> bytes:
         """One record of a parcel: ciphertext and tag. Raises DidError `seal.invalid`."""
-        return self.parcel(salt).seal(plain, path, index)
+        bound = _bound(self.twin, self.epoch, salt, path)
+        return _cipher(self.secret, salt).encrypt(_nonce(index), plain, bound)
 
     def open(self, sealed: bytes, salt: bytes, path: str, index: int = 0) -> bytes:
         """Raises DidError `seal.invalid` for other bytes, another twin, epoch, salt, path or index."""
@@ -75,17 +78,33 @@ class ParcelKey:
     def __repr__(self) -> str:
         return f"ParcelKey({self.twin}, {self.epoch})"
 
-    def _bound(self, path: str) -> bytes:
-        """The JCS of [twin, epoch, salt, path], put together from parts that repeat."""
-        return b'[%b,%d,"%b",%b]' % (_quoted(self.twin), self.epoch, b64u(self.salt).encode(), _quoted(path))
-
     def seal(self, plain: bytes, path: str, index: int = 0) -> bytes:
         """AES-256-GCM; `index` numbers the records under this key. Raises DidError `seal.invalid` for a bad index."""
-        return self._aead.encrypt(_nonce(index), plain, self._bound(path))
+        return self._aead.encrypt(_nonce(index), plain, _bound(self.twin, self.epoch, self.salt, path))
 
     def open(self, sealed: bytes, path: str, index: int = 0) -> bytes:
         """Raises DidError `seal.invalid` for other bytes, another twin, epoch, salt, path or index."""
-        return _opened(self._aead, _nonce(index), sealed, self._bound(path))
+        return _opened(self._aead, _nonce(index), sealed, _bound(self.twin, self.epoch, self.salt, path))
+
+
+def _cipher(secret: bytes, salt: bytes) -> AESGCM:
+    """The cipher of one parcel: HKDF (RFC 5869) of the data key."""
+    return AESGCM(_hmac(_hmac(_sized(salt, SALT_BYTES, "a salt"), secret), _EXPAND))
+
+
+def _hmac(key: bytes, message: bytes) -> bytes:
+    """HMAC-SHA-256 of a key of at most 64 bytes, by its definition (RFC 2104).
+
+    Two of them make each parcel's key, and `hmac.digest` spends most of its time on finding its algorithm.
+    """
+    padded = int.from_bytes(key, "little")  # xor of whole numbers looks nothing up by a secret, as a table would
+    inner = sha256((padded ^ _IPAD).to_bytes(HASH_BLOCK, "little") + message).digest()
+    return sha256((padded ^ _OPAD).to_bytes(HASH_BLOCK, "little") + inner).digest()
+
+
+def _bound(twin: TwinId, epoch: int, salt: bytes, path: str) -> bytes:
+    """The JCS of [twin, epoch, salt, path], put together from parts that repeat."""
+    return b'[%b,%d,"%b",%b]' % (_quoted(twin), epoch, b64u_bytes(salt), _quoted(path))
 
 
 @lru_cache(maxsize=16_384)

@@ -30,12 +30,14 @@ from didymos_readings.parcels import (
     ParcelContent,
     RefusedContent,
     decode_parcel,
+    encode_parcel,
     open_parcel,
     parcel_contents,
     refused_contents,
     refused_message,
     seal_parcel,
     seal_refused,
+    shared_fields,
 )
 from didymos_readings.profile import Bounds, Profile, Property, built_in_profiles, parse_profile
 from didymos_readings.quality import (
@@ -52,6 +54,7 @@ from didymos_readings.rows import DecodeContext, Row, RowBlocks, blocks_of
 from didymos_readings.senml import decode_senml
 from didymos_readings.units import Affine, Conversion, Curve, UnitProblem, compile_unit, curve_of
 from didymos_readings.window import Admission, StreamWindow, Window, admit, pack_window, unpack_window
+from didymos_readings.wire import delimited
 
 __all__ = [
     "REFUSED",
@@ -104,9 +107,11 @@ __all__ = [
     "decode_parcel",
     "decode_refused",
     "decode_senml",
+    "delimited",
     "encode_batch",
     "encode_batch_json",
     "encode_block",
+    "encode_parcel",
     "envelope_of",
     "explain",
     "message_of",
@@ -127,6 +132,7 @@ __all__ = [
     "root_of",
     "seal_parcel",
     "seal_refused",
+    "shared_fields",
     "sign_batch",
     "signed_message",
     "unpack_window",

@@ -26,8 +26,15 @@ def paths_of(blocks: Sequence[bytes]) -> list[bytes]:
 
 
 def paths_in(levels: Levels) -> list[bytes]:
-    """The same of a tree that is there already."""
-    return [_path(levels[:-1], leaf) for leaf in range(len(levels[0]))]
+    """The same of a tree that is there already: a node's path is its sibling, then the path of the node above."""
+    paths = [b""]
+    for level in reversed(levels[:-1]):
+        count = len(level)
+        paths = [
+            level[at ^ 1] + paths[at >> 1] if at ^ 1 < count else paths[at >> 1]  # an odd last node has no sibling
+            for at in range(count)
+        ]
+    return paths
 
 
 def root_from_path(block: bytes, leaf: int, count: int, path: bytes) -> bytes | None:
@@ -56,13 +63,3 @@ def levels_of(blocks: Sequence[bytes]) -> list[list[bytes]]:
         level = [sha256(b"\1" + level[i] + level[i + 1]).digest() for i in pairs] + level[len(level) & ~1 :]
         levels.append(level)
     return levels
-
-
-def _path(levels: Levels, leaf: int) -> bytes:
-    nodes = []
-    for level in levels:
-        sibling = leaf ^ 1
-        if sibling < len(level):
-            nodes.append(level[sibling])
-        leaf >>= 1
-    return b"".join(nodes)

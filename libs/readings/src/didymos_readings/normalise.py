@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -10,12 +11,12 @@ from numpy.typing import NDArray
 from didymos_readings.batch import Batch
 from didymos_readings.block import NUMBERS, Block, Kind, Op, Times, Values
 from didymos_readings.errors import Refusal
+from didymos_readings.frames import Frame, frame_of
 from didymos_readings.plans import Plan, PlanProblem, plans_for
 from didymos_readings.profile import Profile
 from didymos_readings.quality import HIGH, LOW, NOT_SCORED, REFUSED, Assurance, Bytes, Flag, Scores
-from didymos_readings.ruling import Layout, Ruling, ruling_of
+from didymos_readings.ruling import Layout, ruling_of
 from didymos_readings.scoring import Series, score
-from didymos_readings.units import IDENTITY, Affine, Curve
 
 AHEAD_US: Final = 120_000_000  # how far a device's clock may run ahead
 _T0_LIMIT: Final = 1 << 61  # beyond it, times could overflow; far beyond any valid one
@@ -32,19 +33,53 @@ _ENROLMENT_DETAILS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """All readings of the blocks that are allowed here, n in one array. Quality is 255 where one was refused."""
+
+    values: Values  # normalised; of points and texts 0
+    quality: Bytes
+    flags: Bytes
+    shift_us: int
+
+
 class NormalisedBlock(NamedTuple):
-    """A block and what was found (a NamedTuple, as `Block` is). Quality is 255 where a reading was refused."""
+    """A block and what was found (a NamedTuple, as `Block` is), a view into the columns of its batch."""
 
     block: Block
     plan: Plan
-    t_us: Times  # (n,)
-    values: Values | tuple[str, ...]  # (n,), points (n, 3), texts; of a retraction empty
-    quality: Bytes
-    flags: Bytes
+    columns: Columns
+    start: int  # of its readings in the columns
     completeness: int
     accepted: int
     t_min_us: int  # of the accepted readings
     t_max_us: int
+
+    @property
+    def t_us(self) -> Times:
+        return self.block.times() + self.columns.shift_us
+
+    @property
+    def values(self) -> Values | tuple[str, ...]:
+        """(n,), points (n, 3), texts; of a retraction empty."""
+        block = self.block
+        if block.op is Op.RETRACTION:
+            return np.empty(0)
+        if block.kind in NUMBERS:
+            return self.columns.values[self._part]
+        return block.texts() if block.kind is Kind.TEXT else block.column().astype(np.float64)
+
+    @property
+    def quality(self) -> Bytes:
+        return self.columns.quality[self._part]
+
+    @property
+    def flags(self) -> Bytes:
+        return self.columns.flags[self._part]
+
+    @property
+    def _part(self) -> slice:
+        return slice(self.start, self.start + self.block.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +93,11 @@ class Normalised:
     shift_us: int
     blocks: tuple[NormalisedBlock, ...]
     scores: Scores | None  # of the accepted readings in order; None if there are none
+    columns: Columns | None = None  # of the blocks; None if there are none
 
     @property
     def accepted(self) -> int:
-        return sum(block.accepted for block in self.blocks)
+        return sum([block.accepted for block in self.blocks])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +105,23 @@ class _Joined:
     """The blocks that are allowed here, all their n readings in one array. `bounds`: first and last time of each."""
 
     blocks: Sequence[Block]
-    plans: Sequence[Plan]
-    ruling: Ruling
-    t_us: Times
+    frame: Frame
+    shift_us: int
+    offsets: NDArray[np.int32]
     values: Values  # of points and texts 0
-    bounds: tuple[list[int], list[int]]
+    bounds: tuple[Sequence[int], Sequence[int]]
 
     @property
     def layout(self) -> Layout:
-        return self.ruling.layout
+        return self.frame.ruling.layout
+
+    def times(self) -> Times:
+        """(n,) us."""
+        spread = self.layout.spread
+        ticks, begins = zip(*[(block.tick_us, block.t0_us + self.shift_us) for block in self.blocks], strict=True)
+        t_us: Times = self.offsets * np.array(ticks, np.int64).repeat(spread)
+        t_us += np.array(begins, np.int64).repeat(spread)
+        return t_us
 
 
 def normalise(
@@ -90,22 +134,21 @@ def normalise(
     if not allowed:
         return Normalised(batch, profile.id, received_at_us, assurance, shift_us, (), None), refusals
     with np.errstate(all="ignore"):  # what overflows is not finite, and refused below
-        joined = _join(allowed, plans, shift_us)
+        joined = _join(allowed, frame_of(tuple(plans), tuple([block.size for block in allowed])), shift_us)
         valid = _valid(joined, received_at_us)
         if valid is None:
-            series: Series | None = Series(joined.values, joined.t_us, joined.ruling)
-            bounds = joined.bounds
+            series: Series | None = Series(joined.values, joined.frame.ruling, joined.bounds, joined.times)
             accepted: Sequence[int] = joined.layout.counts
         else:
             refusals = sorted([*refusals, *_refusals(joined, valid, received_at_us)], key=_index)
             accepted = np.add.reduceat(valid, joined.layout.starts, dtype=np.int64).tolist()
             series = _accepted(joined, valid, accepted)
-            bounds = ([], []) if series is None else _bounds(series.t_us, series.ruling.layout)
-        scores = None if series is None else score(series, received_at_us, assurance, backfill=header.backfill)
-    found: tuple[NormalisedBlock, ...] = ()
-    if scores is not None:
-        found = _blocks(joined, valid, accepted, scores, zip(*bounds, strict=True), no_time=not header.sent_at_us)
-    return Normalised(batch, profile.id, received_at_us, assurance, shift_us, found, scores), refusals
+        if series is None:
+            return Normalised(batch, profile.id, received_at_us, assurance, shift_us, (), None), refusals
+        scores = score(series, received_at_us, assurance, backfill=header.backfill)
+    columns = _columns(joined, valid, scores, no_time=not header.sent_at_us)
+    found = _blocks(joined, columns, accepted, zip(scores.completeness, *series.bounds, strict=True))
+    return Normalised(batch, profile.id, received_at_us, assurance, shift_us, found, scores, columns), refusals
 
 
 def _admitted(batch: Batch, profile: Profile, enrolment: Enrolment) -> tuple[list[Block], list[Plan], list[Refusal]]:
@@ -127,39 +170,33 @@ def _admitted(batch: Batch, profile: Profile, enrolment: Enrolment) -> tuple[lis
     return allowed, found, refusals
 
 
-def _join(blocks: Sequence[Block], plans: Sequence[Plan], shift_us: int) -> _Joined:
-    ruling = ruling_of(tuple([plan.rule for plan in plans]), tuple([block.size for block in blocks]))
-    layout = ruling.layout
+def _join(blocks: Sequence[Block], frame: Frame, shift_us: int) -> _Joined:
     offsets = np.frombuffer(b"".join([block.dt for block in blocks]), "<i4")
-    ticks = {block.tick_us for block in blocks}
-    if len(ticks) == 1:
-        t_us = offsets * np.int64(ticks.pop())
-    else:
-        t_us = offsets * np.array([block.tick_us for block in blocks], np.int64).repeat(layout.spread)
-    t_us += np.array([block.t0_us + shift_us for block in blocks], np.int64).repeat(layout.spread)
-    return _Joined(blocks, plans, ruling, t_us, _join_values(blocks, plans, layout), _bounds(t_us, layout))
+    lows, highs = _bounds(offsets, frame.ruling.layout)
+    firsts = [block.t0_us + shift_us + low * block.tick_us for block, low in zip(blocks, lows, strict=True)]
+    lasts = [block.t0_us + shift_us + high * block.tick_us for block, high in zip(blocks, highs, strict=True)]
+    return _Joined(blocks, frame, shift_us, offsets, _join_values(blocks, frame), (firsts, lasts))
 
 
-def _bounds(t_us: Times, layout: Layout) -> tuple[list[int], list[int]]:
-    """First and last time of each block."""
-    if len(layout.firsts) == len(t_us):
-        return t_us.tolist(), t_us.tolist()
-    return np.minimum.reduceat(t_us, layout.firsts).tolist(), np.maximum.reduceat(t_us, layout.firsts).tolist()
+def _bounds(times: NDArray[Any], layout: Layout) -> tuple[list[int], list[int]]:
+    """First and last of each block."""
+    if len(layout.firsts) == len(times):
+        alone = times.tolist()
+        return alone, alone
+    return np.minimum.reduceat(times, layout.firsts).tolist(), np.maximum.reduceat(times, layout.firsts).tolist()
 
 
-def _join_values(blocks: Sequence[Block], plans: Sequence[Plan], layout: Layout) -> Values:
-    if all(block.kind is Kind.F64 and block.op is Op.READING for block in blocks):
+def _join_values(blocks: Sequence[Block], frame: Frame) -> Values:
+    if frame.plain:
         joined: Values = np.frombuffer(b"".join([block.values for block in blocks]), "<f8")
     else:
         joined = np.concatenate([_plain(block) for block in blocks])
-    lines = [plan.conversion if isinstance(plan.conversion, Affine) else IDENTITY for plan in plans]
-    if any(line is not IDENTITY for line in lines):
-        a, b = np.array([line.a for line in lines]), np.array([line.b for line in lines])
-        joined = joined * a.repeat(layout.spread) + b.repeat(layout.spread)
-    for first, block, plan in zip(layout.starts, blocks, plans, strict=True):
-        if isinstance(plan.conversion, Curve):
-            joined = joined if joined.flags.writeable else joined.copy()
-            joined[first : first + block.size] = plan.conversion(joined[first : first + block.size])
+    if frame.line is not None:
+        a, b = frame.line
+        joined = joined * a + b
+    for part, curve in frame.curves:
+        joined = joined if joined.flags.writeable else joined.copy()
+        joined[part] = curve(joined[part])
     return joined
 
 
@@ -171,13 +208,17 @@ def _plain(block: Block) -> Values:
 
 def _valid(joined: _Joined, received_at_us: int) -> NDArray[np.bool_] | None:
     """Which of the n readings are accepted; None if all are."""
-    table, latest = joined.ruling.table, received_at_us + AHEAD_US
-    valid = (joined.values >= table[LOW]) & (joined.values <= table[HIGH])
-    if min(joined.bounds[0]) < 0 or max(joined.bounds[1]) > latest:
-        valid &= (joined.t_us >= 0) & (joined.t_us <= latest)
-    for first, block in zip(joined.layout.starts, joined.blocks, strict=True):
-        if block.kind is Kind.POINT and block.op is Op.READING:
-            valid[first : first + block.size] &= _on_earth(block.column())
+    ruling, points, latest = joined.frame.ruling, joined.frame.points, received_at_us + AHEAD_US
+    timely = min(joined.bounds[0]) >= 0 and max(joined.bounds[1]) <= latest
+    if timely and not ruling.bounded and not points and isfinite(np.add.reduce(joined.values)):
+        return None  # nothing that is not finite adds up to what is
+    valid = (joined.values >= ruling.table[LOW]) & (joined.values <= ruling.table[HIGH])
+    if not timely:
+        t_us = joined.times()
+        valid &= (t_us >= 0) & (t_us <= latest)
+    for at in points:
+        first, block = joined.layout.starts[at], joined.blocks[at]
+        valid[first : first + block.size] &= _on_earth(block.column())
     return None if np.count_nonzero(valid) == len(valid) else valid
 
 
@@ -186,8 +227,9 @@ def _accepted(joined: _Joined, valid: NDArray[np.bool_], accepted: Sequence[int]
     kept = [count for count in accepted if count]
     if not kept:
         return None
-    rules = tuple([rule for rule, count in zip(joined.ruling.rules, accepted, strict=True) if count])
-    return Series(joined.values[valid], joined.t_us[valid], ruling_of(rules, tuple(kept)))
+    rules = tuple([rule for rule, count in zip(joined.frame.ruling.rules, accepted, strict=True) if count])
+    ruling, t_us = ruling_of(rules, tuple(kept)), joined.times()[valid]
+    return Series(joined.values[valid], ruling, _bounds(t_us, ruling.layout), lambda: t_us)
 
 
 def _on_earth(points: NDArray[Any]) -> NDArray[np.bool_]:
@@ -201,10 +243,10 @@ def _refusals(joined: _Joined, valid: NDArray[np.bool_], received_at_us: int) ->
     found: list[Refusal] = []
     running = np.concatenate([np.arange(block.first, block.first + block.size) for block in joined.blocks])
     block_of = np.arange(len(joined.blocks)).repeat(joined.layout.spread)
-    firsts = joined.layout.starts
+    firsts, times = joined.layout.starts, joined.times()
     for at in np.flatnonzero(~valid).tolist():
-        block, plan = joined.blocks[block_of[at]], joined.plans[block_of[at]]
-        t_us = int(joined.t_us[at])
+        block, plan = joined.blocks[block_of[at]], joined.frame.plans[block_of[at]]
+        t_us = int(times[at])
         if t_us < 0:
             code, detail = "reading.time_invalid", "times start in 1970"
         elif t_us > received_at_us + AHEAD_US:
@@ -231,45 +273,31 @@ def _sent(block: Block, index: int) -> NDArray[Any]:
     return np.asarray(block.column()[index], np.float64)
 
 
-def _blocks(
-    joined: _Joined,
-    valid: NDArray[np.bool_] | None,
-    accepted: Sequence[int],
-    scores: Scores,
-    bounds: Iterator[tuple[int, int]],
-    *,
-    no_time: bool,
-) -> tuple[NormalisedBlock, ...]:
+def _columns(joined: _Joined, valid: NDArray[np.bool_] | None, scores: Scores, *, no_time: bool) -> Columns:
     quality, flags = scores.quality, scores.flags
     if valid is not None:
         quality, flags = np.full(len(valid), REFUSED, np.uint8), np.zeros(len(valid), np.uint8)
         quality[valid], flags[valid] = scores.quality, scores.flags
     if no_time:
         flags |= np.uint8(Flag.NO_TIME)
+    for part, _ in joined.frame.curves:
+        flags[part] |= np.uint8(Flag.CURVE)
+    return Columns(joined.values, quality, flags, joined.shift_us)
+
+
+def _blocks(
+    joined: _Joined, columns: Columns, accepted: Sequence[int], scored: Iterator[tuple[int, int, int]]
+) -> tuple[NormalisedBlock, ...]:
+    """Those with accepted readings. `scored`: completeness, first and last time of each of these."""
     found = []
-    completeness = iter(scores.completeness)
-    for first, block, plan, count in zip(joined.layout.starts, joined.blocks, joined.plans, accepted, strict=True):
-        if not count:
-            continue
-        part, complete, (t_min, t_max) = slice(first, first + block.size), next(completeness), next(bounds)
-        if isinstance(plan.conversion, Curve):
-            flags[part] |= np.uint8(Flag.CURVE)
-        if block.op is Op.RETRACTION:
-            complete = NOT_SCORED
-        numbers = block.kind in NUMBERS and block.op is Op.READING
-        values = joined.values[part] if numbers else _other_values(block)
-        found.append(
-            NormalisedBlock(
-                block, plan, joined.t_us[part], values, quality[part], flags[part], complete, count, t_min, t_max
-            )
-        )
+    for start, block, plan, count in zip(
+        joined.layout.starts, joined.blocks, joined.frame.plans, accepted, strict=True
+    ):
+        if count:
+            complete, first, last = next(scored)
+            complete = NOT_SCORED if block.op is Op.RETRACTION else complete
+            found.append(NormalisedBlock(block, plan, columns, start, complete, count, first, last))
     return tuple(found)
-
-
-def _other_values(block: Block) -> Values | tuple[str, ...]:
-    if block.op is Op.RETRACTION:
-        return np.empty(0)
-    return block.texts() if block.kind is Kind.TEXT else block.column().astype(np.float64)
 
 
 def _index(refusal: Refusal) -> int:

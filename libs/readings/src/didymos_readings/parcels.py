@@ -16,11 +16,20 @@ from didymos_readings.block_tree import paths_in
 from didymos_readings.errors import ReadingError, Refusal
 from didymos_readings.normalise import Normalised, NormalisedBlock
 from didymos_readings.quality import ASSURANCE_CODES, REFUSED, SCORING, Bytes
-from didymos_readings.units import Curve, curve_of
+from didymos_readings.units import curve_of
+from didymos_readings.wire import SIZE, Numbers, delimited
 
 Cipher: TypeAlias = Callable[[bytes], bytes]
 """Seals or opens one body; twin, epoch and salt are bound into it by the caller."""
 
+_KEY_EPOCH, _COUNT, _T_MIN_US, _T_MAX_US = (
+    Numbers(b"\x38"),
+    Numbers(b"\x50"),
+    Numbers(b"\x58"),
+    Numbers(b"\x60"),
+)  # Parcel
+_SCORING: Final = Numbers(b"\x20")  # ParcelBody
+_LEAF, _COMPLETENESS, _FIRST = Numbers(b"\x10"), Numbers(b"\x50"), Numbers(b"\x60")  # Annotated
 _REFUSED_BYTE: Final = bytes([REFUSED])
 _NOT_KEPT: Final = frozenset({"reading.not_enrolled", "twin.suspended", "key.destroyed"})
 
@@ -86,18 +95,27 @@ class OpenParcel:
 
 def parcel_contents(normalised: Normalised, original: bytes = b"") -> list[ParcelContent]:
     """One per twin with accepted readings, in the order in which the batch first names them."""
+    columns = normalised.columns
+    if columns is None:
+        return []
     paths = paths_in(normalised.batch.levels)
+    quality, flags = columns.quality.tobytes(), columns.flags.tobytes()
+    shift = pb.Annotated(shift_us=normalised.shift_us).SerializeToString()
+    head = delimited(b"\x0a", message_of(normalised.batch.envelope, blocks=False).SerializeToString())
+    tail = delimited(b"\x1a", original) + _SCORING[SCORING]
     by_twin: dict[str, list[NormalisedBlock]] = {}
     for block in normalised.blocks:
         by_twin.setdefault(block.block.twin, []).append(block)
-    signed = message_of(normalised.batch.envelope, blocks=False)
     found = []
     for twin, blocks in by_twin.items():
-        annotated = [_annotated(block, paths[block.block.leaf], normalised.shift_us) for block in blocks]
-        body = pb.ParcelBody(signed=signed, blocks=annotated, original=original, scoring=SCORING)
-        count = sum([block.accepted for block in blocks])
-        first, last = min([block.t_min_us for block in blocks]), max([block.t_max_us for block in blocks])
-        found.append(ParcelContent(twin, body.SerializeToString(), count, first, last))
+        body, count, first, last = [head], 0, blocks[0].t_min_us, blocks[0].t_max_us
+        for block in blocks:
+            body.append(_annotated(block, paths[block.block.leaf], quality, flags, shift))
+            count += block.accepted
+            first = block.t_min_us if block.t_min_us < first else first
+            last = block.t_max_us if block.t_max_us > last else last
+        body.append(tail)
+        found.append(ParcelContent(twin, b"".join(body), count, first, last))
     return found
 
 
@@ -105,12 +123,25 @@ def seal_parcel(
     normalised: Normalised, content: ParcelContent, key_epoch: int, salt: bytes, seal: Cipher, digest: bytes = b""
 ) -> pb.Parcel:
     """The parcel as it travels. `digest`: of the original body, for a format that ingestion signed itself."""
+    shared = shared_fields(normalised, digest)
+    return pb.Parcel.FromString(encode_parcel(content, shared, key_epoch, salt, seal(content.body)))
+
+
+def shared_fields(normalised: Normalised, digest: bytes = b"") -> bytes:
+    """What all parcels of a batch say alike, for `encode_parcel`."""
     header = normalised.batch.header
     return pb.Parcel(
-        twin=content.twin, device=header.device, stream=header.stream, number=header.number,
-        digest=digest or normalised.batch.digest, assurance=ASSURANCE_CODES[normalised.assurance],
-        key_epoch=key_epoch, salt=salt, sealed=seal(content.body), count=content.count,
-        t_min_us=content.t_min_us, t_max_us=content.t_max_us,
+        device=header.device, stream=header.stream, number=header.number, digest=digest or normalised.batch.digest,
+        assurance=ASSURANCE_CODES[normalised.assurance],
+    ).SerializeToString()  # fmt: skip
+
+
+def encode_parcel(content: ParcelContent, shared: bytes, key_epoch: int, salt: bytes, sealed: bytes) -> bytes:
+    """The bytes of a Parcel whose body was sealed: what `seal_parcel` gives, for those who make many."""
+    twin = content.twin.encode()
+    return b"\x0a%b%b%b%b\x42%b%b\x4a%b%b%b%b%b" % (
+        SIZE[len(twin)], twin, shared, _KEY_EPOCH[key_epoch], SIZE[len(salt)], salt, SIZE[len(sealed)], sealed,
+        _COUNT[content.count], _T_MIN_US[content.t_min_us], _T_MAX_US[content.t_max_us],
     )  # fmt: skip
 
 
@@ -177,14 +208,15 @@ def _quarantined(blocks: Sequence[Block], paths: Sequence[bytes]) -> list[pb.Qua
     ]
 
 
-def _annotated(found: NormalisedBlock, path: bytes, shift_us: int) -> pb.Annotated:
-    block, conversion = found.block, found.plan.conversion
-    a, b, curve = (1.0, 0.0, conversion.name) if isinstance(conversion, Curve) else (conversion.a, conversion.b, "")
-    return pb.Annotated(
-        block=block.raw, leaf=block.leaf, path=path, a=a, b=b, curve=curve, unit=found.plan.unit,
-        quality=found.quality.tobytes(), flags=found.flags.tobytes(), completeness=found.completeness,
-        shift_us=shift_us, first=block.first,
+def _annotated(found: NormalisedBlock, path: bytes, quality: bytes, flags: bytes, shift: bytes) -> bytes:
+    """The field `blocks` of a ParcelBody: an Annotated. `quality` and `flags` are those of the whole batch."""
+    block, start = found.block, found.start
+    end, size = start + block.size, SIZE[block.size]
+    said = b"\x0a%b%b%b%b%b\x42%b%b\x4a%b%b%b%b%b" % (
+        SIZE[len(block.raw)], block.raw, _LEAF[block.leaf], delimited(b"\x1a", path), found.plan.said,
+        size, quality[start:end], size, flags[start:end], _COMPLETENESS[found.completeness], shift, _FIRST[block.first],
     )  # fmt: skip
+    return b"\x12%b%b" % (SIZE[len(said)], said)
 
 
 def _column(said: pb.Annotated) -> DecodedColumn:

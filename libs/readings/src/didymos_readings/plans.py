@@ -1,10 +1,12 @@
 """What a profile makes of one block, worked out once per (property, unit, kind) and then looked up."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from sys import float_info
 from typing import Final, TypeAlias
 from weakref import WeakKeyDictionary
+
+from didymos.ingestion.v1 import ingestion_types_pb2 as pb
 
 from didymos_readings.block import NUMBERS, Block, Kind, Op
 from didymos_readings.profile import Profile, ValueKind
@@ -21,13 +23,24 @@ _KINDS: Final[dict[ValueKind, frozenset[Kind]]] = {
 _HIGHEST: Final = float_info.max  # as a bound it lets every finite value pass, and neither infinity nor NaN
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """How the values of a block become normalised: `conversion` to `unit`, then the rule's bounds and scoring."""
+    """How the values of a block become normalised: `conversion` to `unit`, then the rule's bounds and scoring.
+
+    Known by identity. `kind` and `op` are those of the blocks that it is for.
+    """
 
     unit: str
     conversion: Affine | Curve
     rule: Rule
+    kind: Kind
+    op: Op
+    said: bytes = field(init=False, repr=False)  # `a`, `b`, `curve` and `unit` of an Annotated, as they are stored
+
+    def __post_init__(self) -> None:
+        line, curve = (IDENTITY, self.conversion.name) if isinstance(self.conversion, Curve) else (self.conversion, "")
+        said = pb.Annotated(a=line.a, b=line.b, curve=curve, unit=self.unit)
+        object.__setattr__(self, "said", said.SerializeToString())
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +82,8 @@ def _plan(profile: Profile, block: Block) -> Plan | PlanProblem:
     target = block.unit if prop.unit is None else prop.unit
     if block.op is Op.RETRACTION or prop.kind != "number":
         numeric = prop.kind == "bool" and block.op is Op.READING
-        return Plan(target, IDENTITY, rule_of(prop, -_HIGHEST, _HIGHEST, numeric=numeric))
+        return Plan(target, IDENTITY, rule_of(prop, -_HIGHEST, _HIGHEST, numeric=numeric), block.kind, block.op)
     conversion = compile_unit(block.unit, target, prop.molar_mass)
     if isinstance(conversion, UnitProblem):
         return PlanProblem(conversion.code, conversion.detail)
-    return Plan(target, conversion, rule_of(prop, low, high, numeric=True))
+    return Plan(target, conversion, rule_of(prop, low, high, numeric=True), block.kind, block.op)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
+from sys import float_info
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -46,16 +47,16 @@ class Ruling:
     rules: tuple[Rule, ...]
     layout: Layout
     table: Floats
+    consistent: tuple[bool, ...]  # of each block: whether consistency is scored
+    bounded: bool  # some hard bound is less than all finite numbers
     soft: bool
     rated: bool
     shortest: float  # run of equal values that is flat, over all blocks
+    changing: bool  # whether rate or flatness can bite: else nobody asks for the order of time
     outliers: tuple[bool, ...]  # of each block
+    judged: bool  # whether any block is looked at for outliers
     periodic: bool
-
-    @property
-    def judged(self) -> bool:
-        """Whether any block is looked at for outliers."""
-        return True in self.outliers
+    on_time_us: float  # a lag up to this is late nowhere
 
 
 def ruling_of(rules: tuple[Rule, ...], counts: tuple[int, ...]) -> Ruling:
@@ -67,13 +68,17 @@ def _ruling(rules: tuple[Rule, ...], counts: tuple[int, ...]) -> Ruling:
     layout = layout_of(counts)
     packed = np.frombuffer(b"".join([rule.packed for rule in rules]))
     table = packed.reshape(len(rules), RULE_COLUMNS).T.repeat(layout.spread, axis=1)
+    rated, shortest = any(not rule.slack for rule in rules), min(rule.flat_n for rule in rules)
+    outliers = tuple(rule.outliers and n >= OUTLIER_READINGS for rule, n in zip(rules, counts, strict=True))
     return Ruling(
         rules, layout, table,
+        consistent=tuple(rule.consistency for rule in rules),
+        bounded=any(rule.low > -float_info.max or rule.high < float_info.max for rule in rules),
         soft=any(rule.per_low or rule.per_high for rule in rules),
-        rated=any(not rule.slack for rule in rules),
-        shortest=min(rule.flat_n for rule in rules),
-        outliers=tuple(rule.outliers and n >= OUTLIER_READINGS for rule, n in zip(rules, counts, strict=True)),
-        periodic=any(rule.period_us for rule in rules),
+        rated=rated, shortest=shortest, changing=rated or shortest <= max(counts),
+        outliers=outliers, judged=any(outliers),
+        periodic=any(rule.period_us and n > 1 for rule, n in zip(rules, counts, strict=True)),
+        on_time_us=min(rule.on_time_us for rule in rules),
     )  # fmt: skip
 
 

@@ -4,9 +4,9 @@ From batch and profile alone, so every pod gives the same. Most batches are clea
 it takes anything off at all. `np.count_nonzero` and plain slices stand for `any` and `diff`: they cost a fifth.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from math import floor
 from typing import Final
 
@@ -34,50 +34,49 @@ from didymos_readings.quality import (
     Scores,
     weights_of,
 )
-from didymos_readings.ruling import Integers, Ruling
+from didymos_readings.ruling import KEPT, Integers, Layout, Ruling
 
 FLAT_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What is scored: values (n,), times us (n,), and the rules over them."""
+    """What is scored: values (n,), the rules over them, first and last time us of each block.
+
+    `times`: of each reading (n,), which a clean and punctual batch is never asked for.
+    """
 
     values: Floats
-    t_us: Integers
     ruling: Ruling
+    bounds: tuple[Sequence[int], Sequence[int]]
+    times: Callable[[], Integers]
 
 
 def score(series: Series, received_at_us: int, assurance: Assurance, *, backfill: bool) -> Scores:
     """The quality of each reading: 100 * prod(share^weight), rounded half to even."""
-    flags = np.zeros(len(series.values), np.uint8)
+    ruling, flags = series.ruling, np.zeros(len(series.values), np.uint8)
     if backfill:
         flags += np.uint8(Flag.BACKFILL)
     shares: dict[str, Floats] = {}
-    steps = series.t_us[1:] - series.t_us[:-1]
-    steps[series.ruling.layout.joints] = 0
-    ordered = not np.count_nonzero(steps < 0)
-    _range(series, shares, flags)
-    if ordered:
-        _changes(series, steps, series.values, None, shares, flags)
-    else:
-        order, back = _time_order(series)
-        t_us = series.t_us[order]
-        _changes(series, t_us[1:] - t_us[:-1], series.values[order], back, shares, flags)
-    _outliers(series, shares, flags)
-    if not backfill:
+    if ruling.soft:
+        _range(series, shares, flags)
+    if ruling.changing:
+        _changes_in_time(series, shares, flags)
+    if ruling.judged:
+        _outliers(series, shares, flags)
+    if not backfill and received_at_us - min(series.bounds[0]) > ruling.on_time_us:
         _timeliness(series, received_at_us, shares, flags)
-    blocks = _block_scores(series, assurance, ordered=ordered, backfill=backfill)
-    completeness = tuple(
-        NOT_SCORED if block.completeness is None else round(100 * block.completeness) for block in blocks
+    common = (
+        _timed(series, assurance, backfill=backfill)
+        if ruling.periodic
+        else _untimed(ruling.consistent, assurance, backfill=backfill)
     )
-    return Scores(_combined(series, shares, blocks), flags, completeness, shares, blocks, series.ruling.layout.counts)
+    quality = _combined(ruling, shares, common) if shares else common.quality.repeat(ruling.layout.spread)
+    return Scores(quality, flags, common.completeness, shares, common.blocks, ruling.layout.counts)
 
 
 def _range(series: Series, shares: dict[str, Floats], flags: Bytes) -> None:
     """1 within the soft bounds, straight down to 0 at the hard ones."""
-    if not series.ruling.soft:
-        return
     table = series.ruling.table
     lost = np.maximum(
         (table[SOFT_LOW] - series.values) * table[PER_LOW], (series.values - table[SOFT_HIGH]) * table[PER_HIGH]
@@ -86,6 +85,18 @@ def _range(series: Series, shares: dict[str, Floats], flags: Bytes) -> None:
     if np.count_nonzero(outside):
         shares["range"] = 1 - lost.clip(0, 1)
         flags[outside] |= np.uint8(Flag.SOFT)
+
+
+def _changes_in_time(series: Series, shares: dict[str, Floats], flags: Bytes) -> None:
+    t_us = series.times()
+    steps = t_us[1:] - t_us[:-1]
+    steps[series.ruling.layout.joints] = 0
+    if not np.count_nonzero(steps < 0):
+        _changes(series, steps, series.values, None, shares, flags)
+    else:
+        order, back = _time_order(t_us, series.ruling.layout)
+        t_us = t_us[order]
+        _changes(series, t_us[1:] - t_us[:-1], series.values[order], back, shares, flags)
 
 
 def _changes(
@@ -133,8 +144,6 @@ def _runs(same: NDArray[np.bool_]) -> Integers:
 
 def _outliers(series: Series, shares: dict[str, Floats], flags: Bytes) -> None:
     ruling = series.ruling
-    if not ruling.judged:
-        return
     found = outlier_shares(series.values, ruling.layout.counts, ruling.layout.spread, ruling.outliers)
     if found is not None:
         shares["outlier"] = found
@@ -142,7 +151,7 @@ def _outliers(series: Series, shares: dict[str, Floats], flags: Bytes) -> None:
 
 
 def _timeliness(series: Series, received_at_us: int, shares: dict[str, Floats], flags: Bytes) -> None:
-    lag, limit = received_at_us - series.t_us, series.ruling.table[ON_TIME]
+    lag, limit = received_at_us - series.times(), series.ruling.table[ON_TIME]
     late = lag > limit
     if np.count_nonzero(late):
         times_over = np.divide(lag, limit, out=np.ones(len(lag)), where=late)
@@ -150,43 +159,55 @@ def _timeliness(series: Series, received_at_us: int, shares: dict[str, Floats], 
         flags[late] |= np.uint8(Flag.LATE)
 
 
-def _block_scores(series: Series, assurance: Assurance, *, ordered: bool, backfill: bool) -> tuple[BlockScore, ...]:
-    counts = series.ruling.layout.counts
-    spans = _spans(series, ordered=ordered) if series.ruling.periodic else [0] * len(counts)
-    share = ASSURANCE_SHARES[assurance]
-    found = []
-    for rule, count, span in zip(series.ruling.rules, counts, spans, strict=True):
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What the readings of each of k blocks have in common, and `quality` (k,), their score while they lose nothing."""
+
+    blocks: tuple[BlockScore, ...]
+    completeness: tuple[int, ...]
+    shares: tuple[float, ...]  # assurance^weight * completeness^weight
+    quality: Bytes
+
+
+def _timed(series: Series, assurance: Assurance, *, backfill: bool) -> _Common:
+    """Where a period says how many readings there should be: last less first time of each block."""
+    ruling, found = series.ruling, []
+    for rule, count, first, last in zip(ruling.rules, ruling.layout.counts, *series.bounds, strict=True):
         complete = None
         if rule.period_us and count > 1:
-            complete = min(1.0, count / (floor(span / rule.period_us) + 1))
+            complete = min(1.0, count / (floor((last - first) / rule.period_us) + 1))
         weights = _weights((rule.consistency, not backfill, complete is not None, True))
-        found.append(BlockScore(weights, complete, share))
-    return tuple(found)
+        found.append(BlockScore(weights, complete, ASSURANCE_SHARES[assurance]))
+    return _common(tuple(found))
+
+
+@lru_cache(KEPT)
+def _untimed(consistent: tuple[bool, ...], assurance: Assurance, *, backfill: bool) -> _Common:
+    """Where none does: the same for every batch of these blocks."""
+    share = ASSURANCE_SHARES[assurance]
+    return _common(tuple(BlockScore(_weights((each, not backfill, False, True)), None, share) for each in consistent))
+
+
+def _common(blocks: tuple[BlockScore, ...]) -> _Common:
+    completeness = tuple(
+        [NOT_SCORED if block.completeness is None else round(100 * block.completeness) for block in blocks]
+    )
+    shares = tuple(
+        [
+            block.assurance ** block.weights["assurance"]
+            * (1.0 if block.completeness is None else block.completeness ** block.weights["completeness"])
+            for block in blocks
+        ]
+    )
+    return _Common(blocks, completeness, shares, np.array([round(100 * each) for each in shares], np.uint8))
 
 
 _weights = cache(weights_of)
 
 
-def _spans(series: Series, *, ordered: bool) -> list[int]:
-    """Last less first time of each block."""
-    layout, t_us = series.ruling.layout, series.t_us
-    if ordered:
-        spans = t_us[layout.lasts] - t_us[layout.firsts]
-    else:
-        spans = np.maximum.reduceat(t_us, layout.firsts) - np.minimum.reduceat(t_us, layout.firsts)
-    return [int(span) for span in spans]
-
-
-def _combined(series: Series, shares: dict[str, Floats], blocks: Sequence[BlockScore]) -> Bytes:
-    common = [
-        block.assurance ** block.weights["assurance"]
-        * (1.0 if block.completeness is None else block.completeness ** block.weights["completeness"])
-        for block in blocks
-    ]
-    spread = series.ruling.layout.spread
-    if not shares:
-        return np.array([round(100 * each) for each in common], np.uint8).repeat(spread)
-    total = np.array(common).repeat(spread)
+def _combined(ruling: Ruling, shares: dict[str, Floats], common: _Common) -> Bytes:
+    spread, blocks = ruling.layout.spread, common.blocks
+    total = np.array(common.shares).repeat(spread)
     consistency = [shares[name] for name in CONSISTENCY_PARTS if name in shares]
     if consistency:
         weight = np.array([block.weights.get("consistency", 0.0) for block in blocks]).repeat(spread)
@@ -198,10 +219,10 @@ def _combined(series: Series, shares: dict[str, Floats], blocks: Sequence[BlockS
     return quality
 
 
-def _time_order(series: Series) -> tuple[Integers, Integers]:
+def _time_order(t_us: Integers, layout: Layout) -> tuple[Integers, Integers]:
     """The order of time within each block, equal times as sent, and the way back."""
-    block = np.arange(len(series.ruling.layout.counts)).repeat(series.ruling.layout.spread)
-    order = np.lexsort((series.t_us, block))
+    block = np.arange(len(layout.counts)).repeat(layout.spread)
+    order = np.lexsort((t_us, block))
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
     return order, back

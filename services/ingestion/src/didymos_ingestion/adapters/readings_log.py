@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
 
-from didymos.ingestion.v1 import ingestion_types_pb2 as types
 from didymos.ingestion.v1.ingestion_events_pb2 import ReadingsAccepted, ReadingsQuarantined
 from didymos_contracts.errors.ingestion import BATCH_TOO_LARGE
 from didymos_contracts.topics import QUARANTINE, READINGS, TopicRow
@@ -14,7 +14,7 @@ from didymos_kit.clock import EPOCH, from_us
 from didymos_kit.eventlog import Position, Record, Writer, envelope
 from didymos_kit.eventlog.partition import partition_of
 from didymos_kit.telemetry import tracing
-from didymos_readings import Assurance, Cipher, seal_parcel, seal_refused
+from didymos_readings import Assurance, Cipher, delimited, encode_parcel, seal_refused, shared_fields
 
 from didymos_ingestion.application.ports import Accepted
 
@@ -24,8 +24,8 @@ SEALED_PATH: Final = "*"  # a parcel spans all paths of its twin
 
 
 class _Sealed(NamedTuple):
-    twin: str
-    parcel: types.Parcel
+    twin: bytes
+    parcel: bytes
     size: int
 
 
@@ -44,22 +44,28 @@ class LogOfReadings:
         return token_of(await self._writer.append(records))
 
     def _readings(self, accepted: Accepted) -> Iterator[Record]:
-        parts: dict[int, list[_Sealed]] = {}
-        for content in accepted.parcels:
-            key, salt = accepted.keys[content.twin], self._random(SALT_BYTES)
-            seal = _sealing(key, salt)
-            parcel = seal_parcel(accepted.normalised, content, key.epoch, salt, seal, accepted.digest)
-            part = partition_of(content.twin.encode(), READINGS.partitions)
-            parts.setdefault(part, []).append(_Sealed(content.twin, parcel, _size(parcel.sealed)))
-        if not parts:
+        if not accepted.parcels:
             return
         at_us = accepted.normalised.received_at_us
         identity, headers = identity_of(accepted), self._headers(READINGS, at_us)
-        for part, sealed in parts.items():
+        head = ReadingsAccepted(version=1, received_at_us=at_us).SerializeToString()
+        for part, sealed in self._sealed(accepted).items():
             for index, group in enumerate(_fitting(sealed)):
-                event = ReadingsAccepted(version=1, received_at_us=at_us, parcels=[each.parcel for each in group])
+                value = head + b"".join([delimited(b"\x1a", each.parcel) for each in group])
                 named = {**headers, "ce_id": f"{identity}:{part}{f'.{index}' if index else ''}".encode()}
-                yield Record(READINGS.name, group[0].twin.encode(), event.SerializeToString(), named, at_us // 1000)
+                yield Record(READINGS.name, group[0].twin, value, named, at_us // 1000)
+
+    def _sealed(self, accepted: Accepted) -> dict[int, list[_Sealed]]:
+        """The parcels by partition."""
+        shared = shared_fields(accepted.normalised, accepted.digest)
+        salts, parts = self._random(SALT_BYTES * len(accepted.parcels)), dict[int, list[_Sealed]]()
+        for index, content in enumerate(accepted.parcels):
+            key, salt = accepted.keys[content.twin], salts[index * SALT_BYTES : (index + 1) * SALT_BYTES]
+            sealed = key.seal(content.body, salt, SEALED_PATH)
+            size, twin = _size(sealed), content.twin.encode()
+            parcel = encode_parcel(content, shared, key.epoch, salt, sealed)
+            parts.setdefault(partition_of(twin, READINGS.partitions), []).append(_Sealed(twin, parcel, size))
+        return parts
 
     def _quarantined(self, accepted: Accepted) -> Iterator[Record]:
         if not accepted.refused:
@@ -77,8 +83,7 @@ class LogOfReadings:
 
     def _headers(self, topic: TopicRow, at_us: int) -> dict[str, bytes]:
         """Of all records of a batch, but for the `ce_id`, which names batch and partition or twin."""
-        at = from_us(at_us).isoformat().replace("+00:00", "Z")
-        headers = {**self._fixed[topic.name], "ce_time": at.encode()}
+        headers = {**self._fixed[topic.name], "ce_time": _time(at_us)}
         tracing.inject(headers)
         return headers
 
@@ -101,9 +106,19 @@ def token_of(positions: Sequence[Position]) -> str:
     return ",".join(f"{partition}:{offset}" for partition, offset in last.items())
 
 
+def _time(at_us: int) -> bytes:
+    """RFC 3339, as `envelope` writes it: no fraction where there is none."""
+    seconds, rest = divmod(at_us, 1_000_000)
+    return b"%b.%06dZ" % (_second(seconds), rest) if rest else _second(seconds) + b"Z"
+
+
+@lru_cache(maxsize=8)
+def _second(seconds: int) -> bytes:
+    return from_us(seconds * 1_000_000).isoformat().removesuffix("+00:00").encode()
+
+
 def _sealing(key: DataKey, salt: bytes) -> Cipher:
-    sealing = key.parcel(salt)
-    return lambda body: sealing.seal(body, SEALED_PATH)
+    return lambda body: key.seal(body, salt, SEALED_PATH)
 
 
 def _fitting(parcels: Sequence[_Sealed]) -> Iterator[list[_Sealed]]:

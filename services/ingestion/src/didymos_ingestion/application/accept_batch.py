@@ -74,20 +74,21 @@ async def keep_batch(arrived: Arrived, ports: Ports, clock: Clock) -> Taken:
     enrolments = ports.identity.enrolments(device)
     if not enrolments or ports.identity.suspended(device):
         raise BATCH_DEVICE_UNKNOWN.problem(device=device)
-    rate = max(each.max_rate for each in enrolments)
+    rate = max([each.max_rate for each in enrolments])
     _shed(ports.buckets.take(device, batch.count, rate, clock.monotonic()))
     epoch = epoch_of(at_us)
     named = _named(batch, enrolments)
-    keys = ports.keys.at_hand(named, epoch)
+    twins = frozenset([each.twin for each in named])
+    keys = ports.keys.at_hand(twins, epoch)
     if keys is None:
-        keys = await ports.keys.fetch(named, epoch)
+        keys = await ports.keys.fetch(twins, epoch)
 
     def closed(twin: TwinId) -> str | None:
         if keys.get(twin) is None or ports.identity.destroyed(twin):
             return KEY_DESTROYED.code
         return None if ports.lifecycles.takes_readings(twin) else TWIN_SUSPENDED.code
 
-    may = admission(enrolments, batch.header.profile, at_us, closed)
+    may = admission(named, batch.header.profile, at_us, closed)
     normalised, refusals = _judged(arrived, ports, may)
     living: dict[str, DataKey] = {twin: key for twin, key in keys.items() if key is not None}
     parcels = parcel_contents(normalised) if normalised.blocks else ()
@@ -123,10 +124,10 @@ def _judged(arrived: Arrived, ports: Ports, may: Admission) -> tuple[Normalised,
     return nothing, refusals
 
 
-def _named(batch: Batch, enrolments: Iterable[Enrolment]) -> frozenset[TwinId]:
-    """The twins of the batch that this device is enrolled for: whose keys it takes to keep anything of it."""
-    blocks = {block.twin for block in batch.blocks}
-    return frozenset(each.twin for each in enrolments if each.twin in blocks)
+def _named(batch: Batch, enrolments: Iterable[Enrolment]) -> list[Enrolment]:
+    """Those of the twins in the batch: it takes their keys to keep anything of it."""
+    twins = {block.twin for block in batch.blocks}
+    return [each for each in enrolments if each.twin in twins]
 
 
 def _key(envelope: Envelope) -> PublicKey:

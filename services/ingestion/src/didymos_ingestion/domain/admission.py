@@ -36,27 +36,17 @@ class Enrolment(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The enrolments of one device at one time, by twin. `closed`: why a twin takes nothing now, None if it does."""
+    """What one device may send at one time: by twin its paths, and why none of it comes in (None: it does)."""
 
-    by_twin: Mapping[str, Enrolment]
-    profile: str
-    closed: Callable[[TwinId], str | None]
+    by_twin: Mapping[str, tuple[tuple[str, ...], str | None]]
 
     def __call__(self, twin: str, prop: str) -> str | None:
-        """The code that refuses readings of this property of this twin; None: they may come in.
-
-        A lost device is refused whatever its readings say of their time: who holds its key can write any. What it sent
-        is kept for the owner, who can tell the honest part.
-        """
-        enrolled = self.by_twin.get(twin)
-        if enrolled is None or not _covers(enrolled.paths, prop):
+        """The code that refuses readings of this property of this twin; None: they may come in."""
+        found = self.by_twin.get(twin)
+        if found is None:
             return NOT_ENROLLED
-        code = self.closed(enrolled.twin)
-        if code is not None:
-            return code
-        if enrolled.lost_since_us is not None:
-            return LOST
-        return None if enrolled.profile == self.profile else OTHER_PROFILE
+        paths, code = found
+        return code if _covers(paths, prop) else NOT_ENROLLED
 
 
 @lru_cache(maxsize=8192)
@@ -67,11 +57,21 @@ def _covers(patterns: tuple[str, ...], prop: str) -> bool:
 def admission(
     enrolments: Iterable[Enrolment], profile: str, at_us: int, closed: Callable[[TwinId], str | None]
 ) -> Admission:
-    """What holds at `at_us`, the clock here: a device's own clock opens no window."""
-    current: dict[str, Enrolment] = {
-        each.twin: each for each in enrolments if each.not_before_us <= at_us < each.until_us
-    }
-    return Admission(current, profile, closed)
+    """What holds at `at_us`, the clock here: a device's own clock opens no window. `closed`: why a twin takes nothing.
+
+    A lost device is refused whatever its readings say of their time: who holds its key can write any. What it sent is
+    kept for the owner, who can tell the honest part.
+    """
+    found: dict[str, tuple[tuple[str, ...], str | None]] = {}
+    for each in enrolments:
+        if each.not_before_us <= at_us < each.until_us:
+            code = closed(each.twin)
+            if code is None and each.lost_since_us is not None:
+                code = LOST
+            elif code is None and each.profile != profile:
+                code = OTHER_PROFILE
+            found[each.twin] = each.paths, code
+    return Admission(found)
 
 
 def place_of(enrolments: Iterable[Enrolment]) -> Callable[[str], tuple[str, str] | None]:

@@ -42,8 +42,11 @@ class Buckets:
         needed = min(float(readings), most)
         if level < needed:
             return (needed - level) / rate
+        if known is not None:
+            known.level, known.at, known.rate = level - readings, now, rate
+            self._known.move_to_end(device)
+            return 0.0
         self._known[device] = Bucket(level - readings, now, rate)
-        self._known.move_to_end(device)
         if len(self._known) > DEVICES:
             self._known.popitem(last=False)
         return 0.0
