@@ -93,3 +93,13 @@ def test_requests_of_small_leave_a_node_of_two_cores_room() -> None:
     millicores, mebibytes = requests(small())
     assert millicores <= 1700
     assert mebibytes <= 6 * 1024
+
+
+def test_a_scaler_by_lag_finds_the_broker_from_its_own_namespace() -> None:
+    keda = {"services": {"twin-state": {"roles": {"worker": {"scaling": {"mode": "keda"}}}}}}
+    objects = small(keda, arguments=["--api-versions", "keda.sh/v1alpha1"])
+    (scaler,) = of_kind(objects, "ScaledObject").values()
+    (trigger,) = scaler["spec"]["triggers"]
+    assert trigger["metadata"]["bootstrapServers"] == "didymos-kafka.didymos.svc:9092"
+    broker = of_kind(objects, "ConfigMap")["didymos-kafka"]["data"]["server.properties"]
+    assert "advertised.listeners=PLAINTEXT://@host@.didymos-kafka-nodes.didymos.svc:9092\n" in broker

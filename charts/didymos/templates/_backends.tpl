@@ -30,5 +30,5 @@ spec:
 
 {{/* Changes with what a broker reads at its start, so that a change of it restarts the brokers. */}}
 {{- define "didymos.kafkaDigest" -}}
-{{- list .Values.backends.kafka.replication (omit .Values.backends.kafka.embedded "resources") (.Files.Get "files/kafka.sh") | toJson | sha256sum | trunc 16 -}}
+{{- list .suffix .root.Values.backends.kafka.replication (omit .root.Values.backends.kafka.embedded "resources") (.root.Files.Get "files/kafka.sh") | toJson | sha256sum | trunc 16 -}}
 {{- end -}}
