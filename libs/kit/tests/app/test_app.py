@@ -151,7 +151,7 @@ async def test_requests_in_hand_are_answered_before_the_loops_stop() -> None:
 
 
 async def test_while_it_drains_a_process_is_unready_and_then_closed() -> None:
-    drain = Drain(endpoints_seconds=0.3, streams_seconds=0.1, budget_seconds=5)
+    drain = Drain(endpoints_seconds=1.0, streams_seconds=0.1, budget_seconds=5)
     async with running(Program([a_service("identity")]), drain=drain) as process:
         draining = asyncio.create_task(process.drain(drain))
         await asyncio.sleep(0.1)
