@@ -162,7 +162,7 @@ def _house(ports: Ports, *, servers: bool) -> Iterator[None]:
     where = ("--port", ports.rest, "--grpc-port", ports.grpc, "--admin-port", ports.admin)
     command = [BIN / "didymos", "up", "--data", folder, *(("--servers",) if servers else where)]
     with _process("house", command, {**os.environ, **own}):
-        asked = [BIN / "didymos", "status", "--house", folder / "house.json", "--wait", "120"]
+        asked = [BIN / "didymos", "status", "--house", folder / "house.json", "--wait", "240"]
         subprocess.run(list(map(str, asked)), check=True, stdout=subprocess.DEVNULL)
         yield
 
