@@ -103,3 +103,10 @@ def test_a_scaler_by_lag_finds_the_broker_from_its_own_namespace() -> None:
     assert trigger["metadata"]["bootstrapServers"] == "didymos-kafka.didymos.svc:9092"
     broker = of_kind(objects, "ConfigMap")["didymos-kafka"]["data"]["server.properties"]
     assert "advertised.listeners=PLAINTEXT://@host@.didymos-kafka-nodes.didymos.svc:9092\n" in broker
+
+
+def test_a_process_starts_without_its_secret_so_that_it_can_say_so() -> None:
+    for pod in pods(small()):
+        for volume in pod.spec["volumes"]:
+            if "secret" in volume:
+                assert volume["secret"].get("optional", False) is ("didymos/role" in pod.labels), pod.name

@@ -40,7 +40,7 @@ spec:
               mountPath: /tmp
       volumes:
         {{- if .env }}
-        {{- include "didymos.secretVolume" $root | nindent 8 }}
+        {{- include "didymos.secretVolume" (dict "root" $root "optional" false) | nindent 8 }}
         {{- end }}
         - name: scratch
           emptyDir:

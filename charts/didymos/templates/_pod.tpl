@@ -225,7 +225,7 @@ spec:
           mountPath: {{ .path }}
         {{- end }}
   volumes:
-    {{- include "didymos.secretVolume" $root | nindent 4 }}
+    {{- include "didymos.secretVolume" (dict "root" $root "optional" true) | nindent 4 }}
     - name: scratch
       emptyDir:
         sizeLimit: {{ $work.scratch }}
@@ -241,16 +241,18 @@ spec:
     {{- end }}
 {{- end -}}
 
+{{/* `optional`: the pod starts without the Secret, says that it waits for it, and goes on when it is there. */}}
 {{- define "didymos.secretVolume" -}}
 - name: secrets
   secret:
-    secretName: {{ include "didymos.secret" . }}
+    secretName: {{ include "didymos.secret" .root }}
+    optional: {{ .optional }}
     defaultMode: 0440
     items:
       - {key: root, path: root}
       - {key: postgres-password, path: postgres-password}
       - {key: redis-password, path: redis-password}
-      {{- if ne .Values.ray.kind "off" }}
+      {{- if ne .root.Values.ray.kind "off" }}
       - {key: ray-token, path: ray-token}
       {{- end }}
 {{- end -}}
