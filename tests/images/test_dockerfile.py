@@ -148,3 +148,26 @@ def test_the_seven_services_and_the_command_import_without_torch_and_ray() -> No
     command = [sys.executable, "-c", HIDDEN, *modules, "didymos_cli.main"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_secrets_are_files_that_the_environment_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for names in images.SECRETS.values():
+        for name in names:
+            monkeypatch.delenv(name, raising=False)
+    assert list(images.secrets()) == []
+    authority, settings = tmp_path / "ca.pem", tmp_path / "pip.conf"
+    authority.write_text("certificates")
+    settings.write_text("[global]")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent"))
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(settings))
+    assert list(images.secrets()) == [("pip", str(settings))]
+    monkeypatch.setenv("DIDYMOS_BUILD_CA", str(authority))
+    assert list(images.secrets()) == [("pip", str(settings)), ("ca", str(authority))]
+
+
+def test_another_base_is_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEBIAN", raising=False)
+    monkeypatch.setenv("BASE", "registry.example/python:3.11")
+    assert dict(images.bases()) == {
+        "BASE": "registry.example/python:3.11", "DEBIAN": "docker.io/library/debian:bookworm-slim",
+    }  # fmt: skip
