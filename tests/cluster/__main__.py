@@ -29,6 +29,8 @@ BUILD: Final = ROOT / "build" / "cluster-test"
 HERE: Final = Path(__file__).parent
 REST_PORT, GRPC_PORT = 30080, 30051
 NEXT: Final = "next"
+IMAGES: Final = ("service", "gateway", "kafka", "postgresql", "redis")
+NEXT_IMAGES: Final = IMAGES
 RESTRICTED: Final = {
     "apiVersion": "v1", "kind": "Namespace",
     "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
@@ -59,23 +61,22 @@ async def timed(name: str, work: Awaitable[str]) -> Row:
     return Row(name, round(time.monotonic() - begun, 1), note=note)
 
 
-async def built(kube: Kube) -> str:
-    """Images from this tree, in the cluster."""
-    BUILD.mkdir(parents=True, exist_ok=True)
-    folder = BUILD / "images"
-    await command(sys.executable, str(ROOT / "tools" / "images.py"), "--save", str(folder))
-    archives = sorted(folder.glob("*.tar"))
-    for archive in archives:
-        await command(str(kube.program), "load", str(archive))
-        archive.unlink()
-    return f"{len(archives)} images"
+async def built(kube: Kube, *, learner: bool) -> str:
+    """Images from this tree, in the cluster; the service once more as its next version."""
+    images = (*IMAGES, "learner") if learner else IMAGES
+    build = (sys.executable, str(ROOT / "tools" / "images.py"))
+    await command(*build, *images, "--load", environ={"CLUSTER_KIT": str(kube.program.parent)})
+    await command(*build, *NEXT_IMAGES, "--tag", NEXT, "--load", environ={"CLUSTER_KIT": str(kube.program.parent)})
+    return ", ".join(images)
 
 
-async def installed(kube: Kube) -> str:
+async def installed(kube: Kube, *, learner: bool) -> str:
     """From nothing to all Ready."""
     await kube.apply(RESTRICTED)
     origin = f"http://{await kube.node_address()}:{REST_PORT}"
-    values = ("-f", f"{CHART}/examples/small/values.yaml", "-f", str(HERE / "values.yaml"), "--set", f"origin={origin}")
+    values = ["-f", f"{CHART}/examples/small/values.yaml", "--set", f"origin={origin}"]
+    if learner:
+        values += ["-f", str(HERE / "values.yaml")]
     await kube.helm("install", RELEASE, CHART, *values, "--wait", "--timeout", "10m")
     await kube.all_ready(300)
     return f"{len(await kube.pods())} pods Ready"
@@ -145,11 +146,11 @@ async def tested(program: Path, wanted: Mapping[str, Any]) -> list[Row]:
     rows: list[Row] = []
     try:
         if wanted["build"]:
-            rows.append(await timed("images", built(kube)))
+            rows.append(await timed("images", built(kube, learner=wanted["learner"])))
         if wanted["install"]:
-            rows.append(await timed("install", installed(kube)))
+            rows.append(await timed("install", installed(kube, learner=wanted["learner"])))
         card, root = await card_in(kube)
-        if wanted["demo"]:
+        if wanted["learner"]:
             rows.append(await timed("demo", demo_played(kube, root)))
         for _ in range(wanted["repeat"]):
             for step in steps(CHART, NEXT):
@@ -170,7 +171,7 @@ def main() -> int:
     asked = argparse.ArgumentParser(prog="make cluster-test")
     asked.add_argument("--no-build", dest="build", action="store_false", help="the images are in the cluster")
     asked.add_argument("--no-install", dest="install", action="store_false", help="the release is there")
-    asked.add_argument("--no-demo", dest="demo", action="store_false")
+    asked.add_argument("--no-learner", dest="learner", action="store_false", help="no image with torch, and no demo")
     asked.add_argument("--only", default="", help="steps whose name has this")
     asked.add_argument("--repeat", type=int, default=1)
     asked.add_argument("--keep", action="store_true", help="leave the release there")
