@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 from telemetry.dashboards import DASHBOARDS  # noqa: E402 - the root of the tree is no installed package
 from telemetry.dashboards.panels import RANGE, WINDOW, Panel  # noqa: E402
 
-FOLDER: Final = ROOT / "build/dashboards"
+FOLDER = ROOT / "build/dashboards"
 BIN: Final = Path(sys.executable).parent
 SCRAPED_SECONDS: Final = 60
 DEMO_SECONDS: Final = 900
@@ -63,15 +63,15 @@ def main() -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     servers = all(os.environ.get(name) for name in SERVERS.values())
-    ports = Ports(*_free_ports(4))
+    ports = Ports(*free_ports(4))
     begun = time.monotonic()
-    with _house(ports, servers=servers), _prometheus(ports), _demo() as demo:
+    with _house(ports, servers=servers), prometheus(ports), _demo() as demo:
         scraped = time.monotonic()
         answers = _until_answered(ports, demo, scraped, servers=servers)
         played = demo.poll() or 0
         _tell(begun, f"scraped for {time.monotonic() - scraped:.0f} s")
         broken = _broken_rules(ports)
-    return _report(answers, broken, played, servers=servers, seconds=time.monotonic() - begun)
+    return report(answers, broken, played, servers=servers, seconds=time.monotonic() - begun)
 
 
 def _until_answered(ports: Ports, demo: subprocess.Popen[bytes], begun: float, *, servers: bool) -> list[Answer]:
@@ -90,7 +90,7 @@ def _until_answered(ports: Ports, demo: subprocess.Popen[bytes], begun: float, *
         for name, panel, expr in wanted:
             key = (name, panel.title, expr)
             if key not in found or not found[key].series:
-                found[key] = _asked(ports, name, panel, expr, max(10, int(elapsed)))
+                found[key] = asked(ports, name, panel, expr, max(10, int(elapsed)))
         answered = all(answer.series for answer in found.values()) and not demo.returncode
         if elapsed >= SCRAPED_SECONDS and (ended or answered or elapsed >= DEMO_SECONDS):
             return list(found.values())
@@ -103,7 +103,7 @@ def _unverified(*, servers: bool) -> list[str]:
     ]
 
 
-def _report(answers: list[Answer], broken: list[str], played: int, *, servers: bool, seconds: float) -> int:
+def report(answers: list[Answer], broken: list[str], played: int, *, servers: bool, seconds: float) -> int:
     skipped = _unverified(servers=servers)
     empty = [answer for answer in answers if not answer.series]
     said: dict[str, Any] = {
@@ -131,7 +131,7 @@ def _tell(begun: float, line: str) -> None:
     sys.stderr.write(f"{time.monotonic() - begun:6.1f} s  {line}\n")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     found = [int(probe.getsockname()[1]) for probe in probes]
     for probe in probes:
@@ -168,7 +168,7 @@ def _house(ports: Ports, *, servers: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _prometheus(ports: Ports) -> Iterator[None]:
+def prometheus(ports: Ports) -> Iterator[None]:
     config = {
         "global": {"scrape_interval": "2s", "evaluation_interval": "5s"},
         "rule_files": [str(ROOT / "charts/didymos/rules/*.yaml")],
@@ -225,7 +225,7 @@ def _get(ports: Ports, what: str, **asked: str) -> Any:  # noqa: ANN401 - as Pro
         return json.load(answer)["data"]
 
 
-def _asked(ports: Ports, dashboard: str, panel: Panel, expr: str, window: int) -> Answer:
+def asked(ports: Ports, dashboard: str, panel: Panel, expr: str, window: int) -> Answer:
     """As Grafana would ask it, over the time in which the house was scraped. A series of NaN says nothing."""
     query = expr.replace(WINDOW, f"{window}s").replace(RANGE, f"{window}s").replace("$namespace", ".*")
     try:

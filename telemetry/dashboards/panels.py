@@ -4,16 +4,19 @@ A dashboard is a list of rows, a row a list of panels, a panel its queries. What
 description, unit, the templated datasource) is a field here, so it cannot be left out.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from grafana_foundation_sdk.builders import dashboard as grafana
-from grafana_foundation_sdk.builders import prometheus, stat, timeseries
-from grafana_foundation_sdk.builders.common import ReduceDataOptions, VizLegendOptions, VizTooltipOptions
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacement, TooltipDisplayMode
-from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, DataSourceRef
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # the kit points at its next kind of dashboard at import
+    from grafana_foundation_sdk.builders import dashboard as grafana
+    from grafana_foundation_sdk.builders import prometheus, stat, timeseries
+    from grafana_foundation_sdk.builders.common import ReduceDataOptions, VizLegendOptions, VizTooltipOptions
+    from grafana_foundation_sdk.cog.encoder import JSONEncoder
+    from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacement, TooltipDisplayMode
+    from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, DataSourceRef
 
 WINDOW: Final = "$__rate_interval"
 RANGE: Final = "$__range"
