@@ -152,8 +152,9 @@ class Process:
                 for name, loop in loops:
                     group.create_task(self._run(name, loop), name=f"{name}:{getattr(loop, '__qualname__', 'loop')}")
         except* Exception as failed:
-            self.health.died(f"a loop died: {type(failed.exceptions[0]).__name__}")
-            log_mistake(failed.exceptions[0])
+            first = _first(failed)
+            self.health.died(f"a loop died: {type(first).__name__}")
+            log_mistake(first)
             raise
 
     async def _run(self, name: str, loop: Loop) -> None:
@@ -290,10 +291,16 @@ def passes(error: BaseException) -> bool:
     return isinstance(error, Problem) and error.row.grpc in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 
 
-def _reason(error: BaseException) -> str:
-    """What a start waits for, without anything secret. What nobody expected is logged with where it came from."""
+def _first(error: BaseException) -> BaseException:
+    """What went wrong, out of the groups that tasks put around it."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    """What a start waits for, without anything secret. What nobody expected is logged with where it came from."""
+    error = _first(error)
     if isinstance(error, Problem):
         return str(error)
     if isinstance(error, OSError | TimeoutError):

@@ -24,6 +24,7 @@ from didymos_kit.telemetry.metrics import Metrics
 IN_HAND: Final = 4  # slices of a part that may wait; more pause it
 COMMIT_RECORDS: Final = 1_000
 COMMIT_SECONDS: Final = 1.0
+POLL_FAILURES: Final = 12  # one after the other: then this member may be past saving, and another one begins
 
 
 def _unwatched(*_: object) -> None:
@@ -56,7 +57,7 @@ class Consumer:
 async def consume(event_log: EventLog, consumer: Consumer, clock: Clock, stopping: Stopping) -> None:
     """Run until `stopping`, then finish the slices in hand, commit and leave. The topic of dead letters must exist.
 
-    Raises what the hooks raise, and `platform.offset_lost`.
+    Raises what the hooks raise, `platform.offset_lost`, and `platform.unavailable` when nothing comes of many polls.
     """
     async with (
         asyncio.TaskGroup() as lanes,
@@ -97,6 +98,8 @@ class _Run:
                 if problem.row.retry != "later":
                     raise
                 failures += 1
+                if failures >= POLL_FAILURES:
+                    raise
                 log.get().warning("log.poll_failed", group=self._consumer.group, code=problem.row.code)
                 await stopping.within(self._consumer.backoff(failures))
                 continue

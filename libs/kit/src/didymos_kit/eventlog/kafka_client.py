@@ -50,7 +50,9 @@ def translated() -> Iterator[None]:
     except (KafkaTimeoutError, KafkaConnectionError, TimeoutError) as error:
         raise PLATFORM_UNAVAILABLE.problem(detail=f"Kafka: {error!r}"[:200]) from error
     except KafkaError as error:
-        if error.retriable:
+        if (
+            error.retriable or type(error) is KafkaError
+        ):  # aiokafka's word for answers of a coordinator it did not expect
             raise PLATFORM_UNAVAILABLE.problem(detail=f"Kafka: {error!r}"[:200]) from error
         raise
 

@@ -26,6 +26,7 @@ from didymos_contracts.topics import READINGS, TWIN_WRITE
 from didymos_kit import log
 from didymos_kit.clock import Clock
 from didymos_kit.eventlog import EventLog, Group, Part, StaleCommitError, Start, Stored
+from didymos_kit.eventlog.consume import POLL_FAILURES
 from didymos_kit.eventlog.dead import dead_letter, permanent_code
 from didymos_kit.eventlog.lane import full_jitter
 from didymos_kit.service import Stopping
@@ -100,15 +101,21 @@ class Worker:
         self._storing = 0.0  # seconds that a checkpoint took lately
 
     async def run(self, stopping: Stopping) -> None:
-        """Until `stopping`: then what is in hand is applied, stored and left to others."""
+        """Until `stopping`: then what is in hand is applied, stored and left to others.
+
+        Raises `platform.unavailable` when nothing comes of many turns: another member may fare better.
+        """
         event_log = self._ports.event_log
         async with event_log.writer(f"{GROUP}.dead") as self._dead, event_log.group(GROUP, TOPICS, self) as group:
             self._group: Group = group
+            failures = 0
             while not stopping:
                 try:
                     await self._turn(group)
+                    failures = 0
                 except Problem as problem:
-                    if problem.row.retry != "later":
+                    failures += 1
+                    if problem.row.retry != "later" or failures >= POLL_FAILURES:
                         raise
                     log.get().warning("log.poll_failed", group=GROUP, code=problem.row.code)
                     await stopping.within(RETRY_SECONDS)
