@@ -48,7 +48,7 @@ def test_a_parcel_per_twin_opens_to_what_was_normalised() -> None:
     columns = (a_column([5.0, 1e9, 6.0], unit="mmol/L"), a_column([1.0, 2.0], twin=OTHER), a_column([90.0]))
     found, _ = normalise(a_batch(*columns), GLUCOSE_PROFILE, NOON_US, everywhere)
     contents = parcel_contents(found)
-    assert [content.count for content in contents] == [3]  # 1 and 2 mg/dL are out of bounds: no parcel for OTHER
+    assert [content.accepted for content in contents] == [3]  # 1 and 2 mg/dL are out of bounds: no parcel for OTHER
     parcel = seal_parcel(found, contents[0], 7, b"salt" * 4, flipped)
     assert (parcel.device, parcel.number, parcel.digest) == (DEVICE, 1, found.batch.digest)
     assert (parcel.assurance, parcel.key_epoch, parcel.salt) == (pb.ASSURANCE_DEVICE, 7, b"salt" * 4)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from math import isfinite
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -50,10 +51,14 @@ class NormalisedBlock(NamedTuple):
     plan: Plan
     columns: Columns
     start: int  # of its readings in the columns
-    completeness: int
     accepted: int
+    scored: int  # completeness, as the score has it
     t_min_us: int  # of the accepted readings
     t_max_us: int
+
+    @property
+    def completeness(self) -> int:
+        return NOT_SCORED if self.plan.op is Op.RETRACTION else self.scored
 
     @property
     def t_us(self) -> Times:
@@ -289,15 +294,9 @@ def _blocks(
     joined: _Joined, columns: Columns, accepted: Sequence[int], scored: Iterator[tuple[int, int, int]]
 ) -> tuple[NormalisedBlock, ...]:
     """Those with accepted readings. `scored`: completeness, first and last time of each of these."""
-    found = []
-    for start, block, plan, count in zip(
-        joined.layout.starts, joined.blocks, joined.frame.plans, accepted, strict=True
-    ):
-        if count:
-            complete, first, last = next(scored)
-            complete = NOT_SCORED if block.op is Op.RETRACTION else complete
-            found.append(NormalisedBlock(block, plan, columns, start, complete, count, first, last))
-    return tuple(found)
+    placed = zip(joined.blocks, joined.frame.plans, repeat(columns), joined.layout.starts, accepted)
+    kept = [each for each in placed if each[-1]]
+    return tuple([NormalisedBlock._make(each + found) for each, found in zip(kept, scored, strict=True)])
 
 
 def _index(refusal: Refusal) -> int:

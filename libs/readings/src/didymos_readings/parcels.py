@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -22,25 +23,19 @@ from didymos_readings.wire import SIZE, Numbers, delimited
 Cipher: TypeAlias = Callable[[bytes], bytes]
 """Seals or opens one body; twin, epoch and salt are bound into it by the caller."""
 
-_KEY_EPOCH, _COUNT, _T_MIN_US, _T_MAX_US = (
-    Numbers(b"\x38"),
-    Numbers(b"\x50"),
-    Numbers(b"\x58"),
-    Numbers(b"\x60"),
-)  # Parcel
+_KEY_EPOCH, _COUNT = Numbers(b"\x38"), Numbers(b"\x50")  # Parcel
 _SCORING: Final = Numbers(b"\x20")  # ParcelBody
 _LEAF, _COMPLETENESS, _FIRST = Numbers(b"\x10"), Numbers(b"\x50"), Numbers(b"\x60")  # Annotated
 _REFUSED_BYTE: Final = bytes([REFUSED])
 _NOT_KEPT: Final = frozenset({"reading.not_enrolled", "twin.suspended", "key.destroyed"})
 
 
-@dataclass(frozen=True, slots=True)
-class ParcelContent:
-    """An unsealed parcel: the bytes of a ParcelBody, and what stands in clear beside it."""
+class ParcelContent(NamedTuple):
+    """An unsealed parcel: the bytes of a ParcelBody, and what stands in clear beside it (a NamedTuple, as `Block`)."""
 
     twin: str
     body: bytes
-    count: int
+    accepted: int
     t_min_us: int
     t_max_us: int
 
@@ -139,10 +134,16 @@ def shared_fields(normalised: Normalised, digest: bytes = b"") -> bytes:
 def encode_parcel(content: ParcelContent, shared: bytes, key_epoch: int, salt: bytes, sealed: bytes) -> bytes:
     """The bytes of a Parcel whose body was sealed: what `seal_parcel` gives, for those who make many."""
     twin = content.twin.encode()
-    return b"\x0a%b%b%b%b\x42%b%b\x4a%b%b%b%b%b" % (
+    return b"\x0a%b%b%b%b\x42%b%b\x4a%b%b%b%b" % (
         SIZE[len(twin)], twin, shared, _KEY_EPOCH[key_epoch], SIZE[len(salt)], salt, SIZE[len(sealed)], sealed,
-        _COUNT[content.count], _T_MIN_US[content.t_min_us], _T_MAX_US[content.t_max_us],
+        _COUNT[content.accepted], _span(content.t_min_us, content.t_max_us),
     )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def _span(first_us: int, last_us: int) -> bytes:
+    """First and last time of a Parcel; those of one gateway are read at the same moments."""
+    return pb.Parcel(t_min_us=first_us, t_max_us=last_us).SerializeToString()
 
 
 def open_parcel(parcel: pb.Parcel, opened: Cipher) -> OpenParcel:
