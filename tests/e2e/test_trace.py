@@ -1,5 +1,7 @@
-"""One reading can be followed from the request that brought it to the twin that it changed: one trace id."""
+"""One reading can be followed from the request that brought it to the twin that it changed and to who looks at it
+live: one trace id."""
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -37,7 +39,19 @@ async def send_sampled(http: httpx.AsyncClient, origin: str, body: bytes, seen: 
     seen.remember(answer.headers["consistency-token"])
 
 
-async def test_a_reading_is_one_trace_from_post_to_twin(tmp_path: Path) -> None:
+async def next_change(http: httpx.AsyncClient, owner: Client, opened: asyncio.Event) -> str:
+    """The first change that the live stream of the twin brings."""
+    path = f"/twin-state/v1/twins/{TWIN}/events"
+    token = await owner.token("twin-state")
+    proof = owner.proof("twin-state", "GET", path, token)
+    headers = {"authorization": f"DPoP {token}", "dpop": proof, "consistency-token": owner.seen.token()}
+    async with http.stream("GET", owner.origin + path, headers=headers) as answer:
+        assert answer.status_code == 200, await answer.aread()
+        opened.set()
+        return await anext(line async for line in answer.aiter_lines() if "glucose/level" in line)
+
+
+async def test_a_reading_is_one_trace_from_post_to_twin_and_stream(tmp_path: Path) -> None:
     where = Where(f"http://127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
     with tracing.recorded() as spans:
         async with running_house(tmp_path, where, keys=KeyRing(ROOT), names=THREAD) as running, http_client() as http:
@@ -45,8 +59,13 @@ async def test_a_reading_is_one_trace_from_post_to_twin(tmp_path: Path) -> None:
             await register_twin(owner, a_signer("twin"))
             await create_twin(owner, TWIN, "glucose@1")
             await enrol_device(owner, DEVICE.did, TWIN, ("features/**",), "glucose@1")
-            await send_sampled(http, where.origin, one_reading(running.house.org), owner.seen)
-            twin = await owner.get(f"/twin-state/v1/twins/{TWIN}")
+            opened = asyncio.Event()
+            async with asyncio.timeout(60):
+                watching = asyncio.create_task(next_change(http, owner, opened))
+                await asyncio.wait([watching, asyncio.create_task(opened.wait())], return_when=asyncio.FIRST_COMPLETED)
+                await send_sampled(http, where.origin, one_reading(running.house.org), owner.seen)
+                twin = await owner.get(f"/twin-state/v1/twins/{TWIN}")
+                assert "104" in await watching
     assert "glucose/level" in str(twin)
     ours = {span.name for span in spans.all() if f"{span.context.trace_id:032x}" == TRACE}
     linked = {
@@ -55,5 +74,5 @@ async def test_a_reading_is_one_trace_from_post_to_twin(tmp_path: Path) -> None:
         for link in span.links
         if f"{link.context.trace_id:032x}" == TRACE
     }  # fmt: skip
-    assert {"POST /v1/batches", "ingestion.accept_batch"} <= ours
+    assert {"POST /v1/batches", "ingestion.accept_batch", "twin.push"} <= ours
     assert linked | ours >= {"twin.apply_batch"}, (ours, linked)

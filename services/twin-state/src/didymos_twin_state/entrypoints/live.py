@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -12,7 +12,9 @@ from didymos_contracts.errors import Problem
 from didymos_contracts.errors.identity import CONSENT_STALE
 from didymos_contracts.metrics import TWIN_PUSHES_TOTAL
 from didymos_did import Action, TwinId
+from didymos_kit.eventlog import Stored
 from didymos_kit.http.live import Closing, Event
+from didymos_kit.telemetry import tracing
 from didymos_kit.telemetry.metrics import Metrics
 
 from didymos_twin_state.adapters.changes import ChangeFeed, OpenChange
@@ -65,8 +67,9 @@ class LiveTwins:
                 if not subscription.resumed:
                     yield None
                 while (record := await subscription.next()) is not None:
-                    change = await self._feed.opened(record)
-                    seen = None if change is None or change.body is None else self._seen(twin, reader, change, watched)
+                    with _pushing(record):
+                        change = await self._feed.opened(record)
+                        seen = None if change is None else self._seen(twin, reader, change, watched)
                     if closing:
                         return
                     if seen is not None:
@@ -140,6 +143,12 @@ class LiveTwins:
         if any(each.reason.value == "stale_consent" for each in found):
             return CONSENT_STALE.code
         return "grant.revoked"
+
+
+def _pushing(record: Stored) -> AbstractContextManager[object]:
+    """A span of the trace in which a reading came, for as long as its change is opened and looked at."""
+    sampled = tracing.extract(record.headers)
+    return nullcontext() if sampled is None else tracing.span("twin.push", kind=tracing.PRODUCER, parent=sampled)
 
 
 def parse_event_id(said: str | None) -> tuple[int, int] | None:
