@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 ROOT: Final = Path(__file__).resolve().parents[4]
 NAMES: Final = ("redis", "postgres", "kafka")
-ANSWER_SECONDS: Final = 120.0
+ANSWER_SECONDS: Final = 240.0
 
 
 @dataclass
