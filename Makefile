@@ -11,7 +11,7 @@ NAME ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup static unit cover check test demo up servers servers-stop test-integration chaos chaos-servers bench images new-service generate format dashboards-verify
+.PHONY: help setup static unit cover check test demo up servers servers-stop test-integration chaos chaos-servers bench images new-service generate format dashboards-verify chart-test chart-generate
 
 help: ## print this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ images: ## build the images (ARGS="service --load" one of them, into the cluster
 
 chart-test: setup ## render every example of the chart, and hold the renders to its rules
 	@$(BIN)/pytest -n 2 tests/chart $(ARGS)
+
+chart-generate: setup ## write the chart's schema, topics, README and the renders of its examples
+	@$(BIN)/python tools/chart_topics.py && $(BIN)/python tools/values_schema.py && $(BIN)/python tools/chart_golden.py
 
 new-service: setup ## make new-service NAME=x
 	@$(BIN)/python tools/new_service.py $(NAME)

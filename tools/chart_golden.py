@@ -96,7 +96,7 @@ def main(arguments: list[str]) -> int:
     for path, text in all_files().items():
         if arguments == ["--check"]:
             if not path.exists() or path.read_text() != text:
-                print(f"{path.relative_to(ROOT)} is out of date: python tools/chart_golden.py", file=sys.stderr)
+                print(f"{path.relative_to(ROOT)} is out of date: make chart-generate", file=sys.stderr)
                 stale = 1
         else:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -347,7 +347,7 @@ def main(arguments: list[str]) -> int:
     made = json.dumps(schema(), indent=1, sort_keys=True) + "\n"
     if arguments == ["--check"]:
         if not TARGET.exists() or TARGET.read_text() != made:
-            print(f"{TARGET.relative_to(ROOT)} is out of date: python tools/values_schema.py", file=sys.stderr)
+            print(f"{TARGET.relative_to(ROOT)} is out of date: make chart-generate", file=sys.stderr)
             return 1
         return 0
     TARGET.write_text(made)

@@ -9,7 +9,7 @@ from tools.chart_tools import CHART, HELM4, ROOT, HelmError, documents, render
 @pytest.mark.parametrize("example", chart_golden.examples())
 def test_each_example_renders_to_what_lies_beside_it(example: str) -> None:
     for path, text in chart_golden.golden(example).items():
-        assert path.read_text() == text, f"{path.relative_to(ROOT)}: run .venv/bin/python tools/chart_golden.py"
+        assert path.read_text() == text, f"{path.relative_to(ROOT)}: make chart-generate"
 
 
 def test_helm_4_makes_the_same_of_it() -> None:

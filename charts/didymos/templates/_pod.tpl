@@ -159,7 +159,7 @@ spec:
       labelSelector:
         matchLabels:
           {{- include "didymos.selector" (dict "root" $root "component" $work.service "role" $work.role) | nindent 10 }}
-  {{- if $root.Values.development.sync }}
+  {{- if ($root.Values.development | default dict).sync }}
   initContainers:
     - name: code  # a copy that can be written, without the bytecode that would hide a change
       image: {{ include "didymos.image" (dict "root" $root "name" $work.image "full" $work.imageReference) }}
@@ -212,7 +212,7 @@ spec:
           readOnly: true
         - name: scratch
           mountPath: /tmp
-        {{- if $root.Values.development.sync }}
+        {{- if ($root.Values.development | default dict).sync }}
         - name: code
           mountPath: /opt/code
         {{- end }}
@@ -229,7 +229,7 @@ spec:
     - name: scratch
       emptyDir:
         sizeLimit: {{ $work.scratch }}
-    {{- if $root.Values.development.sync }}
+    {{- if ($root.Values.development | default dict).sync }}
     - name: code
       emptyDir:
         sizeLimit: 64Mi
