@@ -32,7 +32,7 @@ Quantity: TypeAlias = Annotated[
     Any, WithJsonSchema({"type": ["string", "number"], "pattern": r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"})
 ]
 Url: TypeAlias = Annotated[str, StringConstraints(pattern=r"^(https?://[^/ ]+)?/?$")]
-Did: TypeAlias = Annotated[str, StringConstraints(pattern=r"^(did:[a-z0-9]+:\S+)?$")]
+Did: TypeAlias = Annotated[str, StringConstraints(pattern=r"^(did:key:z[1-9A-HJ-NP-Za-km-z]{40,60})?$")]
 Cidr: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
 Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
 NodePort: TypeAlias = Annotated[int, Field(ge=0, le=65535)]

@@ -1,11 +1,15 @@
 """What a change of values or of the release does: a new service, another size of it, an upgrade."""
 
 import json
+from hashlib import sha256
 from typing import Any
+
+import yaml
+from didymos_kit.keyring import KeyRing
 
 from tests.chart.rendering import SMALL, of_kind, pods, small
 from tests.chart.test_policy import not_restricted
-from tools.chart_golden import rendered
+from tools.chart_golden import EXAMPLES, rendered
 from tools.chart_tools import documents, render
 
 NOTES = {"services": {"car-park": {"calls": ["identity"], "roles": {"all": {}}}}}
@@ -110,3 +114,16 @@ def test_a_process_starts_without_its_secret_so_that_it_can_say_so() -> None:
         for volume in pod.spec["volumes"]:
             if "secret" in volume:
                 assert volume["secret"].get("optional", False) is ("didymos/role" in pod.labels), pod.name
+
+
+def test_the_three_organisations_are_known_by_the_did_of_their_example_roots() -> None:
+    roots = {name: sha256(f"didymos example {name}".encode()).digest() for name in ("hospital", "clinic", "institute")}
+    dids = {name: str(KeyRing(root).organisation.did) for name, root in roots.items()}
+    for name, did in dids.items():
+        values = yaml.safe_load((EXAMPLES / "three-organisations" / name / "values.yaml").read_text())
+        assert values["organisation"] == {"name": name, "did": did}
+        assert {peer["name"]: peer["did"] for peer in values["peers"]} == {k: v for k, v in dids.items() if k != name}
+        identity = of_kind(documents(rendered(f"three-organisations/{name}")), "Deployment")[f"{name}-identity"]
+        (container,) = identity["spec"]["template"]["spec"]["containers"]
+        given = {each["name"]: each.get("value") for each in container["env"]}
+        assert set(json.loads(given["DIDYMOS_IDENTITY__ORGANISATIONS"])) == set(dids.values())

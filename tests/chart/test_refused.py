@@ -27,6 +27,7 @@ def worker(**scaling: Any) -> dict[str, Any]:
     return {"services": {"twin-state": {"roles": {"worker": {"scaling": {"mode": "keda", **scaling}}}}}}
 
 
+CLINIC = "did:key:z6Mkpo4S8UsnXqFauhE5qf5tAp6vjS2Z2dsRr1yNBmTaWqoN"
 KEDA = ("--api-versions", "keda.sh/v1alpha1")
 ROUTES = ("--api-versions", "gateway.networking.k8s.io/v1")
 PARENT = {"name": "public"}
@@ -50,7 +51,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], tuple[str, ...], str]] = [
         "origin must say under which URL",
     ),
     ({"gateway": {"service": {"type": "ClusterIP"}}}, (), "only if gateway.service.type is NodePort"),
-    ({"peers": [{"name": "clinic", "did": "did:key:z6Mk"}]}, (), "organisation.did must say"),
+    ({"peers": [{"name": "clinic", "did": CLINIC}]}, (), "organisation.did must say"),
     ({"peers": [{"name": "clinic", "cidr": "10.0.0.0/8"}]}, (), "the network policy would allow nothing"),
     ({"services": {"a": {"roles": {"b-c": {}}}, "a-b": {"roles": {"c": {}}}}}, (), "rename one"),
     (
@@ -99,6 +100,7 @@ def test_each_sentence_of_the_chart_has_its_case() -> None:
         (role("ingestion", env={"DIDYMOS_SECRET": "1"}), "DIDYMOS_SECRET"),
         (role("ingestion", terminationGracePeriodSeconds=10), "terminationGracePeriodSeconds"),
         ({"origin": "twins.example.org"}, "origin"),
+        ({"organisation": {"did": "did:key:z6MkClinicExample"}}, "organisation.did"),
         ({"gateway": {"kind": "ingress"}}, "gateway.kind"),
     ],
 )
