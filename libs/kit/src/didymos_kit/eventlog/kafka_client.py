@@ -15,6 +15,7 @@ from didymos_kit.eventlog.port import Part, Stored
 SCHEME: Final = "kafka://"
 FETCH_WAIT_MS: Final = 100  # one fetch a broker is in flight, and seeks and offset queries wait for it
 RETRY_MS: Final = 400  # brokers that are away are asked anew by each client of a process
+CLOSED: Final = "the handler is closed"  # uvloop, of a transport that closed between two steps of aiokafka
 HEARTBEAT_MS: Final = 1_000  # members learn of a rebalance by it
 
 
@@ -47,13 +48,17 @@ def translated() -> Iterator[None]:
     except OffsetOutOfRangeError as error:
         ((tp, offset),) = error.args[0].items()
         raise PLATFORM_OFFSET_LOST.problem(topic=tp.topic, partition=tp.partition, offset=offset) from error
-    except (KafkaTimeoutError, KafkaConnectionError, TimeoutError) as error:
+    except (KafkaTimeoutError, KafkaConnectionError, OSError) as error:
         raise PLATFORM_UNAVAILABLE.problem(detail=f"Kafka: {error!r}"[:200]) from error
     except KafkaError as error:
         if (
             error.retriable or type(error) is KafkaError
         ):  # aiokafka's word for answers of a coordinator it did not expect
             raise PLATFORM_UNAVAILABLE.problem(detail=f"Kafka: {error!r}"[:200]) from error
+        raise
+    except RuntimeError as error:
+        if CLOSED in str(error):
+            raise PLATFORM_UNAVAILABLE.problem(detail="Kafka: the connection closed under a request") from error
         raise
 
 
