@@ -11,7 +11,7 @@ NAME ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup static unit cover check test demo up servers servers-stop test-integration chaos chaos-servers bench images new-service generate format dashboards-verify chart-test chart-generate
+.PHONY: help setup static unit cover check test demo up servers servers-stop test-integration chaos chaos-servers bench images new-service generate format dashboards-verify chart-test chart-generate cluster-test
 
 help: ## print this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ cover: setup ## the same tests, twice as long, and the coverage of the pure part
 
 check: static unit ## everything quick: static and unit
 
-test: static cover ## what a newcomer runs: set-up, checks and all tests that need no server
+test: static cover chart-test ## what a newcomer runs: set-up, checks and all tests that need no server
 	@$(BIN)/pytest -m "slow and not servers and not chaos" libs services
 	@$(BIN)/pytest -n 2 --dist loadfile -m "slow and not servers and not chaos" cli tests
 
@@ -69,6 +69,9 @@ chart-test: setup ## render every example of the chart, and hold the renders to 
 
 chart-generate: setup ## write the chart's schema, topics, README and the renders of its examples
 	@$(BIN)/python tools/chart_topics.py && $(BIN)/python tools/values_schema.py && $(BIN)/python tools/chart_golden.py
+
+cluster-test: setup ## install the chart on a real Kubernetes (CLUSTER_KIT) and change it under load
+	@$(BIN)/python -m tests.cluster $(ARGS)
 
 new-service: setup ## make new-service NAME=x
 	@$(BIN)/python tools/new_service.py $(NAME)

@@ -30,7 +30,6 @@ HERE: Final = Path(__file__).parent
 REST_PORT, GRPC_PORT = 30080, 30051
 NEXT: Final = "next"
 IMAGES: Final = ("service", "gateway", "kafka", "postgresql", "redis")
-NEXT_IMAGES: Final = IMAGES
 RESTRICTED: Final = {
     "apiVersion": "v1", "kind": "Namespace",
     "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
@@ -62,11 +61,12 @@ async def timed(name: str, work: Awaitable[str]) -> Row:
 
 
 async def built(kube: Kube, *, learner: bool) -> str:
-    """Images from this tree, in the cluster; the service once more as its next version."""
+    """Images from this tree, in the cluster; those of the services once more as their next version."""
     images = (*IMAGES, "learner") if learner else IMAGES
     build = (sys.executable, str(ROOT / "tools" / "images.py"))
     await command(*build, *images, "--load", environ={"CLUSTER_KIT": str(kube.program.parent)})
-    await command(*build, *NEXT_IMAGES, "--tag", NEXT, "--load", environ={"CLUSTER_KIT": str(kube.program.parent)})
+    following = [name for name in images if name in ("service", "learner")]  # stores keep their version
+    await command(*build, *following, "--tag", NEXT, "--load", environ={"CLUSTER_KIT": str(kube.program.parent)})
     return ", ".join(images)
 
 

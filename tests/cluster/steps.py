@@ -70,7 +70,7 @@ def upgrading(chart: str, *values: str) -> Callable[[Kube], Awaitable[str]]:
 
     async def change(kube: Kube) -> str:
         begun = time.monotonic()
-        await kube.helm("upgrade", RELEASE, chart, "--reuse-values", *values, "--wait", "--timeout", "10m")
+        await kube.helm("upgrade", RELEASE, chart, "--reset-then-reuse-values", *values, "--wait", "--timeout", "10m")
         forward = time.monotonic() - begun
         await asyncio.sleep(CALM_SECONDS)
         await kube.helm("rollback", RELEASE, "--wait", "--timeout", "10m")
@@ -85,7 +85,7 @@ def raised_by_cpu(chart: str) -> Callable[[Kube], Awaitable[str]]:
 
     async def change(kube: Kube) -> str:
         given = ("--set", f"{role}.mode=hpa,{role}.min=1,{role}.max=3,{role}.cpuPercent=30")
-        await kube.helm("upgrade", RELEASE, chart, "--reuse-values", *given, "--wait", "--timeout", "5m")
+        await kube.helm("upgrade", RELEASE, chart, "--reset-then-reuse-values", *given, "--wait", "--timeout", "5m")
         begun, count = time.monotonic(), 1
         async with asyncio.timeout(HPA_SECONDS):
             while count < 2:

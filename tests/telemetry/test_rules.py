@@ -14,7 +14,7 @@ import yaml
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 from tests.telemetry.promql import RULES, rules, unknown  # noqa: E402 - the root of the tree is no installed package
-from tools.servers import ServerError, program  # noqa: E402 - the root of the tree is no installed package
+from tools.servers import program  # noqa: E402 - the root of the tree is no installed package
 
 TESTS: Final = tuple(sorted((ROOT / "telemetry/alerts").glob("*.yaml")))
 PAGES: Final = tuple(sorted(path for path in (ROOT / "docs/runbooks").glob("*.md") if path.stem != "README"))
@@ -23,27 +23,26 @@ ALERTS: Final = {str(rule["alert"]): rule for rule in rules() if "alert" in rule
 
 @pytest.fixture(scope="module")
 def promtool() -> str:
-    """As root it is installed; else who has none reads why these tests do not run."""
-    try:
-        return program("promtool", "prometheus")
-    except (ServerError, subprocess.CalledProcessError) as missing:
-        pytest.skip(str(missing))
+    return program("promtool", "prometheus")
 
 
 def test_every_area_has_rules_tests_and_a_page() -> None:
     assert [path.stem for path in TESTS] == [path.stem for path in RULES] == [path.stem for path in PAGES]
 
 
+@pytest.mark.servers
 def test_the_rules_are_well_formed(promtool: str) -> None:
     checked = subprocess.run([promtool, "check", "rules", *RULES], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.servers
 def test_every_alert_does_what_its_cases_say(promtool: str) -> None:
     tested = subprocess.run([promtool, "test", "rules", *TESTS], capture_output=True, text=True, check=False)
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
+@pytest.mark.servers
 def test_a_case_that_is_wrong_is_seen(promtool: str, tmp_path: Path) -> None:
     """What holds the test above: with the threshold moved, a case fails."""
     for folder in ("telemetry/alerts", "charts/didymos/rules"):

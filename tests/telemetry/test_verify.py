@@ -1,6 +1,5 @@
 """`make dashboards-verify` fails where it should: a real Prometheus is asked what it cannot answer."""
 
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +11,14 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 from telemetry.dashboards.panels import lines  # noqa: E402 - the root of the tree is no installed package
 from tools import dashboards_verify as verify  # noqa: E402
+from tools.servers import program  # noqa: E402
 
 PANEL: Final = lines("A panel", "Asked of an empty Prometheus.", "short", ("up", ""))
 
 
 @pytest.fixture(scope="module")
 def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[verify.Ports]:
-    if shutil.which("prometheus") is None:
-        pytest.skip("prometheus is missing: install the package prometheus")
+    program("prometheus", "prometheus")
     before, verify.FOLDER = verify.FOLDER, tmp_path_factory.mktemp("dashboards")
     found = verify.Ports(*verify.free_ports(4))
     with verify.prometheus(found):
@@ -27,6 +26,7 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[verify.Ports]:
     verify.FOLDER = before
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize(
     ("expr", "series", "said"),
     [

@@ -92,7 +92,7 @@ def test_the_install_job_makes_a_secret_unless_there_is_one(tmp_path: Path, answ
     (tmp_path / "namespace").write_text("clinic")
     with an_api_server(answer) as (url, asked):
         if made is None:
-            with pytest.raises(Problem, match="not allowed|Not allowed"):
+            with pytest.raises(Problem, match=r"not allowed|Not allowed"):
                 make_secret("root", {"secret": 32}, tmp_path, url)
         else:
             assert make_secret("root", {"secret": 32, "password": 16}, tmp_path, url) is made
