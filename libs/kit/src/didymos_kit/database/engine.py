@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -156,10 +157,22 @@ def _state_passes(state: object) -> bool:
     return isinstance(state, str) and (state in _PASSING or state.startswith("08"))
 
 
+class _RollsBack(sqlite3.Connection):
+    """Holds no lock once it is closed: while a cursor is alive, SQLite keeps an open transaction until it is gone.
+
+    So a task that was cancelled in mid-statement would lock the file for as long as its traceback lives.
+    """
+
+    def close(self) -> None:
+        if self.in_transaction:
+            self.rollback()
+        super().close()
+
+
 def sqlite_engine(path: Path, *, erasing: bool = False) -> AsyncEngine:
     """`erasing`: deleted content is overwritten in the file, for the vault."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    connecting = {"isolation_level": None, "timeout": BUSY_SECONDS}  # no BEGIN but ours
+    connecting = {"isolation_level": None, "timeout": BUSY_SECONDS, "factory": _RollsBack}  # no BEGIN but ours
     engine = create_async_engine(
         f"sqlite+aiosqlite:///{path}", connect_args=connecting, pool_size=POOL, pool_timeout=POOL_SECONDS
     )

@@ -83,19 +83,20 @@ class RoundsRpc(RoundsServicer):
         hello = await self._hello(site, request_iterator)
         session = self._attendance.attend(site, hello)
         reading = asyncio.create_task(self._read(site, request_iterator), name=f"signals of {site}")
+        order = asyncio.create_task(session.next())
         try:
             while True:
-                order = asyncio.create_task(session.next())
                 await asyncio.wait((order, reading), return_when=asyncio.FIRST_COMPLETED)
                 if not order.done():
-                    order.cancel()
                     await reading  # raises what was wrong with the last signal; else the site closed its side
                     return
                 told = order.result()
                 if told is None:
                     return
                 yield pb.Order.FromString(told)
+                order = asyncio.create_task(session.next())
         finally:
+            order.cancel()
             reading.cancel()
             self._attendance.leave(session)
 
