@@ -72,7 +72,7 @@ def demo(
         Path | None, typer.Option(dir_okay=False, help="In the house of this card, which runs; DIDYMOS_SECRET is its.")
     ] = None,
 ) -> None:
-    """Play the main job on real data, from keys to proofs, and write report.html. About three minutes."""
+    """Play the main job on real data, from keys to proofs, and write report.html. About two minutes."""
     from didymos_cli.demo.story import DATA, Place, run
 
     place = Place(folder, servers=servers, running=house)
