@@ -14,7 +14,6 @@ from didymos_kit.eventlog.port import Part, Stored
 
 SCHEME: Final = "kafka://"
 FETCH_WAIT_MS: Final = 100  # one fetch a broker is in flight, and seeks and offset queries wait for it
-RETRY_MS: Final = 400  # brokers that are away are asked anew by each client of a process
 CLOSED: Final = "the handler is closed"  # uvloop, of a transport that closed between two steps of aiokafka
 HEARTBEAT_MS: Final = 1_000  # members learn of a rebalance by it
 
@@ -29,8 +28,7 @@ class Cluster:
     member: str | None = None
 
     def bootstrap(self) -> dict[str, Any]:
-        servers = self.url.removeprefix(SCHEME).split(",")
-        return {"bootstrap_servers": servers, "client_id": self.client, "retry_backoff_ms": RETRY_MS}
+        return {"bootstrap_servers": self.url.removeprefix(SCHEME).split(","), "client_id": self.client}
 
     def consumer(self, **changes: Any) -> AIOKafkaConsumer:  # noqa: ANN401 - options of aiokafka
         """Reads committed transactions only, begins where it is told to, commits when it is told to."""
