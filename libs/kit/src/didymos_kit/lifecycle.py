@@ -59,7 +59,7 @@ class Program:
 
 
 EVERYWHERE: Final = Listen(rest=0, grpc=0, admin=0)
-AT_ONCE: Final = Drain(endpoints_seconds=0.0, streams_seconds=0.2, budget_seconds=10.0)
+AT_ONCE: Final = Drain(endpoints_seconds=0.0, streams_seconds=0.2, budget_seconds=30.0)
 
 
 class LoopEndedError(RuntimeError):

@@ -183,8 +183,8 @@ class Market:
             return answered(await provider.post(path, json={"state": "FINALIZED"}))
 
     async def settled(self, agreement: str) -> dict[str, Any]:
-        """The settlement as the buyer sees it, once there is one; fails after 10 s."""
-        async with asyncio.timeout(10), self.rest(INSTITUTE) as buyer:
+        """The settlement as the buyer sees it, once there is one; fails after 60 s."""
+        async with asyncio.timeout(60), self.rest(INSTITUTE) as buyer:
             while (answer := await buyer.get(f"/v1/settlements/{agreement}")).status_code == httpx.codes.NOT_FOUND:  # noqa: ASYNC110 - a client polls
                 await asyncio.sleep(0.05)
             return answered(answer)
