@@ -14,7 +14,7 @@ from didymos_testing.chaos_services import ServiceProcesses
 from didymos_testing.servers import deleted_topics, house_settings, wiped
 from sqlalchemy import text
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.servers, pytest.mark.chaos, pytest.mark.timeout(400)]
 NAME = "marketplace"
 
 
