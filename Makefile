@@ -68,7 +68,7 @@ chart-test: setup ## render every example of the chart, and hold the renders to 
 	@$(BIN)/pytest -n 2 tests/chart $(ARGS)
 
 chart-generate: setup ## write the chart's schema, topics, README and the renders of its examples
-	@$(BIN)/python tools/chart_topics.py && $(BIN)/python tools/values_schema.py && $(BIN)/python tools/chart_golden.py
+	@$(BIN)/python -m tools.chart_golden
 
 cluster-test: setup ## install the chart on a real Kubernetes (CLUSTER_KIT) and change it under load
 	@$(BIN)/python -m tests.cluster $(ARGS)
@@ -80,7 +80,7 @@ generate: setup ## write everything that is generated from a source in the tree
 	@$(BIN)/python tools/protos.py && $(BIN)/python tools/metrics.py && $(BIN)/python tools/golden.py && $(BIN)/python tools/openapi.py
 
 dashboards-verify: setup ## ask every panel of every dashboard, with a real Prometheus, in a house under load
-	@$(BIN)/python tools/dashboards_verify.py
+	@$(BIN)/python -m tools.dashboards_verify
 
 format: setup ## format the tree
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .

@@ -1,18 +1,15 @@
-"""`python tools/chart_golden.py [--check]`: what helm makes of every example, beside its values; the chart's README.
+"""What helm makes of every example, beside its values; the chart's README. `make chart-generate` writes all of it.
 
 The dashboards and the rules are left out of the renders: they are files of the chart, and lie there once already.
 """
 
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-if __package__ in (None, ""):
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tools.chart_tools import CHART, ROOT, render
+from tools import chart_topics, values_schema
+from tools.chart_tools import CHART, render
 
 EXAMPLES: Final = CHART / "examples"
 APIS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -84,25 +81,16 @@ def readme() -> str:
     return "\n".join(lines) + "\n"
 
 
-def all_files() -> dict[Path, str]:
-    made = {README: readme()}
+def main() -> None:
+    """Topics and schema first: helm reads them."""
+    chart_topics.TARGET.write_text(chart_topics.text())
+    values_schema.TARGET.write_text(values_schema.text())
+    README.write_text(readme())
     for example in examples():
-        made |= golden(example)
-    return made
-
-
-def main(arguments: list[str]) -> int:
-    stale = 0
-    for path, text in all_files().items():
-        if arguments == ["--check"]:
-            if not path.exists() or path.read_text() != text:
-                print(f"{path.relative_to(ROOT)} is out of date: make chart-generate", file=sys.stderr)
-                stale = 1
-        else:
+        for path, text in golden(example).items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-    return stale
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()

@@ -1,11 +1,10 @@
-"""`python tools/chart_topics.py [--check]`: charts/didymos/files/topics.yaml from the catalogue, with who reads what.
+"""charts/didymos/files/topics.yaml from the catalogue, with who reads what; `make chart-generate` writes it.
 
 Owners come from the catalogue. Readers come from the code: a service reads each topic whose row it imports and that
 belongs to another, or that it names in a group of its own; what kit's house tails is read by every process.
 """
 
 import ast
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -66,18 +65,3 @@ def document() -> dict[str, Any]:
 
 def text() -> str:
     return HEAD + yaml.safe_dump(document(), sort_keys=False, width=120)
-
-
-def main(arguments: list[str]) -> int:
-    made = text()
-    if arguments == ["--check"]:
-        if not TARGET.exists() or TARGET.read_text() != made:
-            print(f"{TARGET.relative_to(ROOT)} is not what the catalogue says: make chart-generate", file=sys.stderr)
-            return 1
-        return 0
-    TARGET.write_text(made)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

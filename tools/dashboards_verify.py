@@ -23,11 +23,10 @@ from typing import Any, Final
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, build_opener
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-from telemetry.dashboards import DASHBOARDS  # noqa: E402 - the root of the tree is no installed package
-from telemetry.dashboards.panels import RANGE, WINDOW, Panel  # noqa: E402
+from telemetry.dashboards import DASHBOARDS
+from telemetry.dashboards.panels import RANGE, WINDOW, Panel
 
+ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build/dashboards"
 BIN: Final = Path(sys.executable).parent
 SCRAPED_SECONDS: Final = 60

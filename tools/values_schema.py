@@ -1,4 +1,4 @@
-"""`python tools/values_schema.py [--check]`: charts/didymos/values.schema.json, closed, from the models below.
+"""charts/didymos/values.schema.json, closed, from the models below; `make chart-generate` writes it.
 
 What a value may be by itself stands here; what contradicts another value is refused by templates/_validate.tpl. Names
 of settings under `env` come from the settings classes of the services, less those that the chart sets itself.
@@ -6,7 +6,6 @@ of settings under `env` come from the settings classes of the services, less tho
 
 import importlib
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -343,16 +342,5 @@ def _plain(node: Any) -> Any:  # noqa: ANN401 - JSON
     return {key: value if key in ("properties", "$defs") else _plain(value) for key, value in kept.items()}
 
 
-def main(arguments: list[str]) -> int:
-    made = json.dumps(schema(), indent=1, sort_keys=True) + "\n"
-    if arguments == ["--check"]:
-        if not TARGET.exists() or TARGET.read_text() != made:
-            print(f"{TARGET.relative_to(ROOT)} is out of date: make chart-generate", file=sys.stderr)
-            return 1
-        return 0
-    TARGET.write_text(made)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def text() -> str:
+    return json.dumps(schema(), indent=1, sort_keys=True) + "\n"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tools import new_service
 
 LISTS = (".importlinter", "pyproject.toml", "telemetry/metrics.yaml", str(new_service.UP))

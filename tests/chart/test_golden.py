@@ -20,8 +20,8 @@ def test_helm_4_makes_the_same_of_it() -> None:
 
 
 def test_schema_topics_and_readme_are_what_their_sources_say() -> None:
-    assert values_schema.main(["--check"]) == 0
-    assert chart_topics.main(["--check"]) == 0
+    assert values_schema.TARGET.read_text() == values_schema.text()
+    assert chart_topics.TARGET.read_text() == chart_topics.text()
     assert chart_golden.README.read_text() == chart_golden.readme()
 
 
@@ -36,4 +36,4 @@ def test_every_value_that_is_no_copy_of_kubernetes_is_described() -> None:
 def test_no_template_leaves_a_trace_of_the_machine_it_was_written_on() -> None:
     for path in CHART.rglob("*"):
         if path.is_file() and path.suffix in {".yaml", ".tpl", ".sh", ".py", ".md", ".txt"}:
-            assert "/work/" not in path.read_text(), path
+            assert str(ROOT) not in path.read_text(), path

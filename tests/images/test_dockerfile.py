@@ -10,7 +10,6 @@ from typing import Final
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tools import images, servers
 
 ROOT: Final = Path(__file__).resolve().parents[2]

@@ -10,10 +10,9 @@ from typing import Any, Final
 
 import pytest
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-from tests.telemetry.promql import FOREIGN, KINDS, bare_counters, metric_of, named, rules, unknown  # noqa: E402 - the root of the tree is no installed package
+from tests.telemetry.promql import FOREIGN, KINDS, bare_counters, metric_of, named, rules, unknown
 
+ROOT: Final = Path(__file__).resolve().parents[2]
 FILES: Final = tuple(sorted((ROOT / "charts/didymos/dashboards").glob("*.json")))
 AREAS: Final = {"overview", "data_path", "learning", "identity", "market_ledger", "kafka"}
 UNITS: Final = {"short", "s", "bytes", "rps", "reqps", "percentunit"}

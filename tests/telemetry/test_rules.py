@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Final
@@ -11,11 +10,10 @@ from typing import Final
 import pytest
 import yaml
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-from tests.telemetry.promql import RULES, rules, unknown  # noqa: E402 - the root of the tree is no installed package
-from tools.servers import program  # noqa: E402 - the root of the tree is no installed package
+from tests.telemetry.promql import RULES, rules, unknown
+from tools.servers import program
 
+ROOT: Final = Path(__file__).resolve().parents[2]
 TESTS: Final = tuple(sorted((ROOT / "telemetry/alerts").glob("*.yaml")))
 PAGES: Final = tuple(sorted(path for path in (ROOT / "docs/runbooks").glob("*.md") if path.stem != "README"))
 ALERTS: Final = {str(rule["alert"]): rule for rule in rules() if "alert" in rule}

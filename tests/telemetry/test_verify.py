@@ -1,17 +1,14 @@
 """`make dashboards-verify` fails where it should: a real Prometheus is asked what it cannot answer."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-from telemetry.dashboards.panels import lines  # noqa: E402 - the root of the tree is no installed package
-from tools import dashboards_verify as verify  # noqa: E402
-from tools.servers import program  # noqa: E402
+from telemetry.dashboards.panels import lines
+from tools import dashboards_verify as verify
+from tools.servers import program
 
 PANEL: Final = lines("A panel", "Asked of an empty Prometheus.", "short", ("up", ""))
 

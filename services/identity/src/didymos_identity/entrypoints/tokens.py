@@ -5,7 +5,7 @@ from typing import Any, Final
 from didymos_contracts.errors import Problem
 from didymos_contracts.errors.identity import AUTH_USE_DPOP_NONCE
 from didymos_contracts.errors.platform import PLATFORM_INVALID_FIELD, PLATFORM_UNAUTHENTICATED
-from didymos_did import Proof, verify_assertion
+from didymos_did import DidError, Proof, verify_assertion
 from didymos_did.tokens import TOKEN_SECONDS
 from didymos_kit.access import Guard
 from didymos_kit.clock import Clock
@@ -38,7 +38,7 @@ class TokenDesk:
             found = verify_assertion(assertion, self.endpoint, self._clock.now_us() // 1_000_000)
             asked = TokenRequest(found, proof, resource, purpose)
             token = await exchange_token(asked, self._issuing, str(self._ids.uuid7()), self._clock)
-        except Exception:
+        except (DidError, Problem):
             self._counts.refused.inc()
             raise
         self._counts.issued.inc()
