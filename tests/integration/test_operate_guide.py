@@ -9,7 +9,7 @@ import pytest
 from didymos_testing.house import free_port
 from didymos_testing.servers import house_settings, wiped
 
-pytestmark = [pytest.mark.servers, pytest.mark.chaos, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(500)]
 ROOT = Path(__file__).resolve().parents[2]
 SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS = 480
