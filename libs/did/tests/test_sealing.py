@@ -1,6 +1,5 @@
 """What is sealed opens for its twin, epoch, salt, path and index, and for nothing else."""
 
-import hmac
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,7 +7,6 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from didymos_did import sealing
 from didymos_did.errors import DidError
 from didymos_did.keys import TwinId
 from didymos_did.sealing import DataKey, Kek, epoch_of, living, unwrap, wrap
@@ -32,11 +30,6 @@ def test_sealed_bytes_are_those_of_the_design() -> None:
     parcel_key = HKDF(SHA256(), 32, SALT, b"didymos/data/v1").derive(b"k" * 32)
     bound = f'["{TWIN.did}",20781,"c3Nzc3Nzc3Nzc3Nzc3Nzcw","*"]'.encode()
     assert AESGCM(parcel_key).decrypt((7).to_bytes(12, "big"), KEY.seal(b"value", SALT, "*", 7), bound) == b"value"
-
-
-@given(st.binary(max_size=64), st.binary(max_size=200))
-def test_the_hmac_of_a_parcels_key_is_that_of_the_standard_library(key: bytes, message: bytes) -> None:
-    assert sealing._hmac(key, message) == hmac.digest(key, message, "sha256")
 
 
 @given(st.binary(max_size=100), st.integers(0, 2**96 - 1))

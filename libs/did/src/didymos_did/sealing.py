@@ -5,11 +5,12 @@ KEK of a twin (vault) -> wraps one data key per epoch -> HKDF by salt -> key of 
 
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import sha256
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from didymos_did.errors import DidError
 from didymos_did.jcs import jcs
@@ -20,11 +21,9 @@ KEY_BYTES: Final = 32
 SALT_BYTES: Final = 16
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
-HASH_BLOCK: Final = 64  # of SHA-256
 DAY_US: Final = 86_400_000_000
-_EXPAND: Final = b"didymos/data/v1\x01"  # info and counter of HKDF (RFC 5869): one block is all of 32 bytes
-_IPAD: Final = int.from_bytes(b"\x36" * HASH_BLOCK, "little")
-_OPAD: Final = int.from_bytes(b"\x5c" * HASH_BLOCK, "little")
+_INFO: Final = b"didymos/data/v1"
+_SHA256: Final = SHA256()
 
 
 def epoch_of(at_us: int) -> int:
@@ -89,17 +88,7 @@ class ParcelKey:
 
 def _cipher(secret: bytes, salt: bytes) -> AESGCM:
     """The cipher of one parcel: HKDF (RFC 5869) of the data key."""
-    return AESGCM(_hmac(_hmac(_sized(salt, SALT_BYTES, "a salt"), secret), _EXPAND))
-
-
-def _hmac(key: bytes, message: bytes) -> bytes:
-    """HMAC-SHA-256 of a key of at most 64 bytes, by its definition (RFC 2104).
-
-    Two of them make each parcel's key, and `hmac.digest` spends most of its time on finding its algorithm.
-    """
-    padded = int.from_bytes(key, "little")  # xor of whole numbers looks nothing up by a secret, as a table would
-    inner = sha256((padded ^ _IPAD).to_bytes(HASH_BLOCK, "little") + message).digest()
-    return sha256((padded ^ _OPAD).to_bytes(HASH_BLOCK, "little") + inner).digest()
+    return AESGCM(HKDF(_SHA256, KEY_BYTES, _sized(salt, SALT_BYTES, "a salt"), _INFO).derive(secret))
 
 
 def _bound(twin: TwinId, epoch: int, salt: bytes, path: str) -> bytes:
