@@ -49,9 +49,8 @@ def translated() -> Iterator[None]:
     except (KafkaTimeoutError, KafkaConnectionError, OSError) as error:
         raise PLATFORM_UNAVAILABLE.problem(detail=f"Kafka: {error!r}"[:200]) from error
     except KafkaError as error:
-        if (
-            error.retriable or type(error) is KafkaError
-        ):  # aiokafka's word for answers of a coordinator it did not expect
+        unexpected = type(error) is KafkaError  # what aiokafka makes of a coordinator's answer that it does not know
+        if error.retriable or unexpected:
             raise PLATFORM_UNAVAILABLE.problem(detail=f"Kafka: {error!r}"[:200]) from error
         raise
     except RuntimeError as error:

@@ -175,9 +175,8 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             async with asyncio.timeout(max(seconds, 0.0)):
                 await self._settled.wait()
         except TimeoutError:
-            with (
-                self._consumer._subscription.fetch_context()
-            ):  # aiokafka lets members that are silent for 5 min not rejoin
+            # aiokafka lets members that did not fetch for five minutes not rejoin; nothing may be raised in this block
+            with self._consumer._subscription.fetch_context():
                 pass
             with translated():
                 self._consumer._coordinator.check_errors()
