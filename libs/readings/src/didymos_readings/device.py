@@ -28,11 +28,14 @@ class DeviceStream:
     Store the signed bytes before sending and resend the same bytes. Whoever lost them starts the next `stream`.
     """
 
-    def __init__(self, signer: BatchSigner, audience: str, profile: str, stream: int = 1, number: int = 1) -> None:
+    def __init__(
+        self, signer: BatchSigner, audience: str, profile: str, stream: int = 1, number: int = 1, previous: bytes = b""
+    ) -> None:
+        """`previous`: digest of the batch before; of none if `number` is the first that is known here."""
         self._signer = signer
         self._header = Header(
             device=signer.kid.partition("#")[0], audience=audience, stream=stream, number=number, sent_at_us=0,
-            uptime_us=0, block_count=0, root=b"", previous=b"", backfill=False, profile=profile,
+            uptime_us=0, block_count=0, root=b"", previous=previous, backfill=False, profile=profile,
         )  # fmt: skip
 
     @property
