@@ -1,6 +1,6 @@
 """A pack of a foreign format: its rows become a batch whose header ingestion signs itself. data-path.md 3 and 4.
 
-What vouches for it is the caller's DPoP-bound token, so its readings carry the assurance `token`.
+What vouches for it is the caller's DPoP-bound token, or the gateway that brought it; its readings carry which.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,12 +34,16 @@ LISTED: Final = 1024  # refusals of one pack that are listed one by one
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """A body and who sent it. `number` 0: unnumbered, and the digest of the body alone tells a repeat."""
+    """A body and who sent it. `number` 0: unnumbered, and the digest of the body alone tells a repeat.
+
+    `assurance`: how its sender was proved.
+    """
 
     body: bytes
     device: Did
     stream: int
     number: int
+    assurance: Assurance = Assurance.TOKEN
 
 
 async def accept_pack(pack: Pack, decode: Decoder, signer: Signer, ports: Ports, clock: Clock) -> Taken:
@@ -65,7 +69,7 @@ async def accept_pack(pack: Pack, decode: Decoder, signer: Signer, ports: Ports,
         batch = batch_of(sign_batch(header, blocks.blocks, signer))
     except ReadingError as error:
         raise catalogue_row(error.code).problem(detail=error.detail) from error
-    taken = await keep_batch(Arrived(batch, received_at_us, Assurance.TOKEN, digest), ports, clock)
+    taken = await keep_batch(Arrived(batch, received_at_us, pack.assurance, digest), ports, clock)
     records = [
         Refusal(each.code, each.detail, int(blocks.records[at]), 1)
         for each in taken.refused

@@ -19,7 +19,7 @@ from didymos_kit.clock import Clock
 from didymos_kit.errors import problem_of
 from didymos_kit.telemetry import tracing
 from didymos_kit.telemetry.metrics import Metrics
-from didymos_readings import Envelope, ReadingError, decode_senml
+from didymos_readings import Assurance, Envelope, ReadingError, decode_senml
 
 from didymos_ingestion.application.accept_batch import Taken, accept_batch
 from didymos_ingestion.application.accept_pack import Pack, accept_pack
@@ -71,9 +71,11 @@ class Intake:
 
         return await self._counted(accept, size, kind)
 
-    async def senml(self, body: bytes, device: Did, stream: int, number: int) -> Taken:
-        """A SenML pack of a caller who holds a token. Raises as `accept_pack`."""
-        pack = Pack(body, device, stream, number)
+    async def senml(
+        self, body: bytes, device: Did, stream: int, number: int, assurance: Assurance = Assurance.TOKEN
+    ) -> Taken:
+        """A SenML pack of a caller who holds a token, or is vouched for. Raises as `accept_pack`."""
+        pack = Pack(body, device, stream, number, assurance)
 
         async def accept() -> Taken:
             return await accept_pack(pack, decode_senml, self.signer, self.ports, self.clock)
