@@ -211,7 +211,7 @@ INGESTION_BATCHES_TOTAL: Final = MetricRow(
     "Batches by what became of them",
     labels=(
         ("outcome", ("accepted", "refused", "shed")),
-        ("format", ("protobuf", "json", "senml")),
+        ("format", ("protobuf", "json", "senml", "senml_cbor", "fhir", "ngsi_ld", "csv", "mapped_json", "cloudevents")),
     ),
 )
 INGESTION_ACCEPT_SECONDS: Final = MetricRow(
@@ -230,6 +230,19 @@ INGESTION_BATCH_BYTES: Final = MetricRow(
 )
 INGESTION_IN_FLIGHT_BYTES: Final = MetricRow(
     "didymos_ingestion_in_flight_bytes", "gauge", "ingestion", "Bytes on their way to the log"
+)
+INGESTION_MQTT_MESSAGES_TOTAL: Final = MetricRow(
+    "didymos_ingestion_mqtt_messages_total",
+    "counter",
+    "ingestion",
+    "Messages of the MQTT broker by what became of them; returned ones come again",
+    labels=(("outcome", ("taken", "refused", "returned", "dropped")),),
+)
+INGESTION_MQTT_CONNECTED: Final = MetricRow(
+    "didymos_ingestion_mqtt_connected",
+    "gauge",
+    "ingestion",
+    "1 while the gateway has its connection to the MQTT broker",
 )
 TWIN_READINGS_APPLIED_TOTAL: Final = MetricRow(
     "didymos_twin_readings_applied_total",
@@ -258,6 +271,12 @@ TWIN_PUSHES_TOTAL: Final = MetricRow(
     "twin-state",
     "Changes at the door of live streams",
     labels=(("outcome", ("delivered", "denied", "dropped")),),
+)
+TWIN_FOLDED_PARCELS_TOTAL: Final = MetricRow(
+    "didymos_twin_folded_parcels_total", "counter", "twin-state", "Parcels folded into series and rollups"
+)
+TWIN_EXPIRED_ROWS_TOTAL: Final = MetricRow(
+    "didymos_twin_expired_rows_total", "counter", "twin-state", "Rows of history that went by age"
 )
 TWIN_READING_TO_STATE_SECONDS: Final = MetricRow(
     "didymos_twin_reading_to_state_seconds",
@@ -414,10 +433,14 @@ METRICS: Final[tuple[MetricRow, ...]] = (
     INGESTION_ACCEPT_SECONDS,
     INGESTION_BATCH_BYTES,
     INGESTION_IN_FLIGHT_BYTES,
+    INGESTION_MQTT_MESSAGES_TOTAL,
+    INGESTION_MQTT_CONNECTED,
     TWIN_READINGS_APPLIED_TOTAL,
     TWIN_QUALITY_READINGS_TOTAL,
     TWIN_APPLY_SECONDS,
     TWIN_PUSHES_TOTAL,
+    TWIN_FOLDED_PARCELS_TOTAL,
+    TWIN_EXPIRED_ROWS_TOTAL,
     TWIN_READING_TO_STATE_SECONDS,
     TRAINING_ROUNDS_TOTAL,
     TRAINING_ROUND_SECONDS,

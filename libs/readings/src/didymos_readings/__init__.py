@@ -1,6 +1,10 @@
 """Readings: the batch codec, units, quality, parcels and the anti-replay window. Pure; data-path.md 3 to 8."""
 
 from didymos_readings.batch import (
+    BATCH_BLOCKS,
+    BATCH_READINGS,
+    BATCH_TWINS,
+    BODY_BYTES,
     Batch,
     BatchSigner,
     Envelope,
@@ -20,8 +24,12 @@ from didymos_readings.batch import (
 from didymos_readings.batch_json import encode_batch_json, parse_batch_json
 from didymos_readings.block import Block, Column, Kind, Op, encode_block, parse_block
 from didymos_readings.block_tree import paths_of, root_from_path, root_of
+from didymos_readings.cloudevents import Event, binary_event, media_of, parse_event, parse_events
+from didymos_readings.csv_rows import CSV_BYTES
+from didymos_readings.decoders import CLOUDEVENT, CLOUDEVENTS, DECODERS, FORMATS
 from didymos_readings.device import DeviceStream
 from didymos_readings.errors import ReadingError, Refusal
+from didymos_readings.http_signature import HttpSignature, Request, content_digest, sign_request, signature_of
 from didymos_readings.normalise import Enrolment, Normalised, NormalisedBlock, normalise
 from didymos_readings.parcels import (
     Cipher,
@@ -50,13 +58,22 @@ from didymos_readings.quality import (
     explain,
 )
 from didymos_readings.quarantine import RefusedBody, decode_refused, released_blocks
-from didymos_readings.rows import DecodeContext, Row, RowBlocks, blocks_of
+from didymos_readings.rows import DecodeContext, Decoder, Row, RowBlocks, blocks_of
 from didymos_readings.senml import decode_senml
 from didymos_readings.units import Affine, Conversion, Curve, UnitProblem, compile_unit, curve_of
 from didymos_readings.window import Admission, StreamWindow, Window, admit, pack_window, unpack_window
 from didymos_readings.wire import delimited
 
 __all__ = [
+    "BATCH_BLOCKS",
+    "BATCH_READINGS",
+    "BATCH_TWINS",
+    "BODY_BYTES",
+    "CLOUDEVENT",
+    "CLOUDEVENTS",
+    "CSV_BYTES",
+    "DECODERS",
+    "FORMATS",
     "REFUSED",
     "SCORING",
     "Admission",
@@ -72,12 +89,15 @@ __all__ = [
     "Curve",
     "DecodeContext",
     "DecodedColumn",
+    "Decoder",
     "DeviceStream",
     "Dimension",
     "Enrolment",
     "Envelope",
+    "Event",
     "Flag",
     "Header",
+    "HttpSignature",
     "Kind",
     "Normalised",
     "NormalisedBlock",
@@ -90,6 +110,7 @@ __all__ = [
     "Refusal",
     "RefusedBody",
     "RefusedContent",
+    "Request",
     "Row",
     "RowBlocks",
     "Scores",
@@ -99,10 +120,12 @@ __all__ = [
     "Window",
     "admit",
     "batch_of",
+    "binary_event",
     "block_is_signed",
     "blocks_of",
     "built_in_profiles",
     "compile_unit",
+    "content_digest",
     "curve_of",
     "decode_parcel",
     "decode_refused",
@@ -114,6 +137,7 @@ __all__ = [
     "encode_parcel",
     "envelope_of",
     "explain",
+    "media_of",
     "message_of",
     "normalise",
     "open_parcel",
@@ -122,6 +146,8 @@ __all__ = [
     "parse_batch",
     "parse_batch_json",
     "parse_block",
+    "parse_event",
+    "parse_events",
     "parse_header",
     "parse_profile",
     "paths_of",
@@ -134,6 +160,8 @@ __all__ = [
     "seal_refused",
     "shared_fields",
     "sign_batch",
+    "sign_request",
+    "signature_of",
     "signed_message",
     "unpack_window",
     "verify_batch",

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from didymos_readings.errors import ReadingError
+from didymos_readings.mapping import RecordMapping, parse_csv_mapping, parse_json_mapping
 from didymos_readings.strict_json import parse_json
 from didymos_readings.ucum_parse import UnknownUnitError, parse_unit
 
@@ -19,7 +20,7 @@ PROPERTIES: Final = 1000  # of a twin, data-path.md 7
 PROFILE_BYTES: Final = 1 << 18
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}(/[A-Za-z0-9][A-Za-z0-9_\-]{0,63}){0,3}")
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9._\-]{0,62}@[1-9][0-9]{0,8}")
-_MEMBERS: Final = frozenset({"id", "title", "properties", "other"})
+_MEMBERS: Final = frozenset({"id", "title", "properties", "other", "csv", "json"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,16 @@ class Property:
 class Profile:
     """Properties by name; two are equal only if they are one object.
 
-    `other` rules any property that is not named; without it such a property is refused.
+    `other` rules any property that is not named; without it such a property is refused. `csv`, `json`: how files and
+    documents of other makes are read.
     """
 
     id: str
     title: str
     properties: Mapping[str, Property]
     other: Property | None = None
+    csv: RecordMapping | None = None
+    json: RecordMapping | None = None
 
     def rule(self, name: str) -> Property | None:
         """What holds for the property, None if the profile does not know it."""
@@ -86,7 +90,9 @@ def parse_profile(text: bytes) -> Profile:
     if len(named) != len(rules) or len(rules) > PROPERTIES:
         raise _malformed("/properties", f"has a name twice or more than {PROPERTIES} of them")
     other = _property({"name": "other", **said["other"]}, "/other") if isinstance(said.get("other"), dict) else None
-    return Profile(said["id"], said["title"], MappingProxyType(named), other)
+    csv = parse_csv_mapping(said["csv"], named) if "csv" in said else None
+    json = parse_json_mapping(said["json"], named) if "json" in said else None
+    return Profile(said["id"], said["title"], MappingProxyType(named), other, csv, json)
 
 
 @cache

@@ -1,7 +1,8 @@
-"""SenML in JSON, resolved to rows. RFC 8428 section 4 and 5, RFC 9100 for `bver`."""
+"""SenML in JSON and CBOR, resolved to rows. RFC 8428 sections 4 to 6, RFC 9100 for `bver`."""
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from math import isfinite
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from didymos_readings.block import TEXT_BYTES
 from didymos_readings.errors import ReadingError, Refusal
 from didymos_readings.rows import DecodeContext, Row, Value
 from didymos_readings.senml_units import PRIMARY, SECONDARY
+from didymos_readings.strict_cbor import parse_cbor
 from didymos_readings.strict_json import parse_json
 
 RELATIVE_BELOW_S: Final = 1 << 28  # section 4.5.3: a smaller time is relative to now
@@ -20,6 +22,11 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-:./_]{0,255}")
 _NUMBERS: Final = ("bt", "bv", "bs", "v", "s", "t", "ut")
 _TEXTS: Final = ("bn", "bu", "n", "u", "vs", "vd")
 _VALUES: Final = ("v", "vs", "vb", "vd")
+_LABELS: Final = {  # section 6, table 4
+    -6: "bs", -5: "bv", -4: "bu", -3: "bt", -2: "bn", -1: "bver",
+    0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb", 5: "s", 6: "t", 7: "ut", 8: "vd",
+}  # fmt: skip
+_BINARY: Final = "AA"  # bytes in CBOR, base64url in JSON; refused either way
 
 
 def decode_senml(body: bytes, context: DecodeContext) -> Iterator[Row | Refusal]:
@@ -30,7 +37,34 @@ def decode_senml(body: bytes, context: DecodeContext) -> Iterator[Row | Refusal]
     """
     if len(body) > BODY_BYTES:
         raise ReadingError("batch.too_large", "a pack has at most 1 MiB", limit=BODY_BYTES)
-    pack = parse_json(body)
+    return _pack(parse_json(body), context)
+
+
+def decode_senml_cbor(body: bytes, context: DecodeContext) -> Iterator[Row | Refusal]:
+    """The same of `application/senml+cbor`. Raises as `decode_senml`."""
+    if len(body) > BODY_BYTES:
+        raise ReadingError("batch.too_large", "a pack has at most 1 MiB", limit=BODY_BYTES)
+    said = parse_cbor(body)
+    return _pack([_named(each) for each in said] if isinstance(said, list) else said, context)
+
+
+def _named(record: object) -> object:
+    """A record with its labels as names. Numbers may be decimal fractions."""
+    if not isinstance(record, dict):
+        return record
+    found: dict[str, Any] = {}
+    for label, value in record.items():
+        whole = isinstance(label, int) and not isinstance(label, bool)
+        name = _LABELS.get(label, "later") if whole else label  # section 6: other numbers are for later use
+        if not isinstance(name, str) or (name in found and name != "later"):
+            raise ReadingError("batch.malformed", "a label is a number or a text, and stands once")
+        found[name] = float(value) if isinstance(value, Decimal) else value
+    if isinstance(found.get("vd"), bytes):
+        found["vd"] = _BINARY
+    return found
+
+
+def _pack(pack: object, context: DecodeContext) -> Iterator[Row | Refusal]:
     if not isinstance(pack, list) or not pack or not all(isinstance(record, dict) for record in pack):
         raise ReadingError("batch.malformed", "a SenML pack is an array of records")
     if len(pack) > BATCH_READINGS:

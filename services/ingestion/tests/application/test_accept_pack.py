@@ -8,10 +8,11 @@ from didymos_contracts.errors import Problem
 from didymos_did import TwinId
 from didymos_ingestion.application.accept_batch import Taken
 from didymos_ingestion.application.accept_pack import Pack, accept_pack
-from didymos_readings import Assurance, decode_senml, parse_header, signed_message
+from didymos_readings import Assurance, parse_header, signed_message
 from didymos_testing.did import a_signer
 from didymos_testing.ingestion import DEVICE, TWIN, AnEnrolment, IntakeWorld
 
+SENML = "application/senml+json"
 HOUSE = a_signer("ingestion service")
 OTHER = TwinId(a_signer("other twin").did)
 LEVEL: dict[str, Any] = {"n": "glucose/level", "u": "kg/m3", "v": 1.0}
@@ -19,7 +20,7 @@ LEVEL: dict[str, Any] = {"n": "glucose/level", "u": "kg/m3", "v": 1.0}
 
 async def sent(world: IntakeWorld, pack: Any, number: int = 0) -> Taken:
     body = pack if isinstance(pack, bytes) else json.dumps(pack).encode()
-    return await accept_pack(Pack(body, DEVICE.did, 1, number), decode_senml, HOUSE, world.ports, world.clock)
+    return await accept_pack(Pack(SENML, body, DEVICE.did, 1, number), HOUSE, world.ports, world.clock)
 
 
 async def refused(world: IntakeWorld, pack: Any) -> Problem:

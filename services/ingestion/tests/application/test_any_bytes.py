@@ -14,7 +14,6 @@ from didymos_kit.errors import problem_of
 from didymos_readings import (
     Envelope,
     ReadingError,
-    decode_senml,
     encode_batch,
     encode_batch_json,
     parse_batch,
@@ -83,8 +82,8 @@ def test_any_bytes_as_the_json_mirror(body: bytes) -> None:
 @settings(max_examples=300)
 def test_any_bytes_as_senml(body: bytes) -> None:
     async def accept(world: IntakeWorld) -> Any:
-        pack = Pack(body, DEVICE.did, 0, 0)
-        return await accept_pack(pack, decode_senml, a_signer("ingestion service"), world.ports, world.clock)
+        pack = Pack("application/senml+json", body, DEVICE.did, 0, 0)
+        return await accept_pack(pack, a_signer("ingestion service"), world.ports, world.clock)
 
     answer(accept)
 

@@ -32,7 +32,7 @@ LEVEL = {"n": "glucose/level", "u": "kg/m3", "v": 1.02, "t": 0}
 
 
 @asynccontextmanager
-async def a_world(folder: Path, **settings: int) -> AsyncIterator[World]:
+async def a_world(folder: Path, **settings: Any) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         house = await stack.enter_async_context(a_house(folder))
         service = await stack.enter_async_context(bootstrap(IngestionSettings(**settings), house))
@@ -130,7 +130,7 @@ async def test_what_is_no_batch_is_a_problem_of_its_sender(tmp_path: Path) -> No
     async with a_world(tmp_path) as world, world.rest(None, "ingestion") as client:
         token = await enrolled(world)
         answers = [
-            await client.post("/v1/batches", content=b"a,b", headers={"content-type": "text/csv"}),
+            await client.post("/v1/batches", content=b"a,b", headers={"content-type": "text/html"}),
             await client.post("/v1/batches", content=b"\xff", headers={"content-type": MEDIA}),
             await client.post("/v1/batches", content=bytes(1 << 21), headers={"content-type": MEDIA}),
             await client.post("/v1/batches", content=bytes(1_200_000), headers={"content-type": MEDIA}),

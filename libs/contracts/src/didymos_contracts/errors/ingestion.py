@@ -50,6 +50,7 @@ READING_TIME_INVALID = Row("reading.time_invalid", 422, "INVALID_ARGUMENT", "nev
 READING_TIME_AMBIGUOUS = Row(
     "reading.time_ambiguous", 422, "INVALID_ARGUMENT", "never", "The local time happened twice; send its zone offset"
 )
+READING_MALFORMED = Row("reading.malformed", 422, "INVALID_ARGUMENT", "never", "The record cannot be read")
 READING_SUBJECT_UNKNOWN = Row(
     "reading.subject_unknown", 422, "INVALID_ARGUMENT", "never", "The name leads to no twin and property"
 )

@@ -2,7 +2,7 @@
 
 from didymos.ingestion.v1.ingestion_events_pb2 import ReadingsQuarantined
 from didymos.ingestion.v1.ingestion_service_pb2 import Ack
-from didymos.ingestion.v1.ingestion_types_pb2 import Refused
+from didymos.ingestion.v1.ingestion_types_pb2 import Refused, SignedRequest
 from didymos.twin.v1.twin_events_pb2 import TwinLifecycleChanged
 from didymos.twin.v1.twin_types_pb2 import Lifecycle
 from didymos_contracts.errors import Problem
@@ -11,7 +11,7 @@ from didymos_did import Did, TwinId
 from didymos_kit.clock import from_us
 from didymos_kit.errors import retry_after
 from didymos_kit.eventlog import Stored
-from didymos_readings import refused_message
+from didymos_readings import HttpSignature, refused_message
 from google.protobuf.message import DecodeError
 
 from didymos_ingestion.application.accept_batch import Taken
@@ -61,3 +61,8 @@ def nack_of(digest: bytes, problem: Problem) -> Ack:
         for each in problem.values.get("refused", ())
     ]
     return Ack(batch=digest, code=problem.row.code, detail=detail, refused=refused)
+
+
+def signed_request(said: HttpSignature, body: bytes) -> bytes:
+    """What proves readings that came in a signed request."""
+    return SignedRequest(base=said.base, signature=said.signature, kid=said.kid, body=body).SerializeToString()

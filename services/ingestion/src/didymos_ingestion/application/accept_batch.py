@@ -56,12 +56,17 @@ async def accept_batch(envelope: Envelope, ports: Ports, clock: Clock) -> Taken:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A batch whose sender is proved, by what `assurance` says."""
+    """A batch whose sender is proved, by what `assurance` says.
+
+    `charged`: readings that count against the quota of its device, else all of the batch. `original`: see `ParcelBody`.
+    """
 
     batch: Batch
     received_at_us: int
     assurance: Assurance
     digest: bytes
+    charged: int | None = None
+    original: bytes = b""
 
 
 async def keep_batch(arrived: Arrived, ports: Ports, clock: Clock) -> Taken:
@@ -74,8 +79,10 @@ async def keep_batch(arrived: Arrived, ports: Ports, clock: Clock) -> Taken:
     enrolments = ports.identity.enrolments(device)
     if not enrolments or ports.identity.suspended(device):
         raise BATCH_DEVICE_UNKNOWN.problem(device=device)
-    rate = max([each.max_rate for each in enrolments])
-    _shed(ports.buckets.take(device, batch.count, rate, clock.monotonic()))
+    charged = batch.count if arrived.charged is None else arrived.charged
+    if charged:
+        rate = max([each.max_rate for each in enrolments])
+        _shed(ports.buckets.take(device, charged, rate, clock.monotonic()))
     epoch = epoch_of(at_us)
     named = _named(batch, enrolments)
     twins = frozenset([each.twin for each in named])
@@ -91,8 +98,8 @@ async def keep_batch(arrived: Arrived, ports: Ports, clock: Clock) -> Taken:
     may = admission(named, batch.header.profile, at_us, closed)
     normalised, refusals = _judged(arrived, ports, may)
     living: dict[str, DataKey] = {twin: key for twin, key in keys.items() if key is not None}
-    parcels = parcel_contents(normalised) if normalised.blocks else ()
-    kept = refused_contents(batch, refusals) if refusals else ()
+    parcels = parcel_contents(normalised, arrived.original) if normalised.blocks else ()
+    kept = refused_contents(batch, refusals, arrived.original) if refusals else ()
     token = ""
     if parcels or kept:
         token = await ports.log.append(Accepted(normalised, parcels, kept, living, arrived.digest))

@@ -1,18 +1,25 @@
-"""A pack of a foreign format: its rows become a batch whose header ingestion signs itself. data-path.md 3 and 4.
+"""A pack of a foreign format: its rows become batches whose headers ingestion signs itself. data-path.md 3 and 4.
 
-What vouches for it is the caller's DPoP-bound token, or the gateway that brought it; its readings carry which.
+What vouches for it is said by the pack: the device's signature over the request, a token, or a gateway.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import Final
 
 from didymos_contracts.errors import catalogue_row
-from didymos_contracts.errors.ingestion import BATCH_DEVICE_UNKNOWN, PROFILE_UNKNOWN
+from didymos_contracts.errors.ingestion import (
+    BATCH_DEVICE_UNKNOWN,
+    BATCH_MEDIA_UNSUPPORTED,
+    BATCH_TOO_LARGE,
+    PROFILE_UNKNOWN,
+)
 from didymos_did import Did, Signer
 from didymos_kit.clock import Clock
 from didymos_readings import (
+    DECODERS,
     Assurance,
     DecodeContext,
     Header,
@@ -20,73 +27,142 @@ from didymos_readings import (
     Refusal,
     Row,
     batch_of,
-    blocks_of,
     sign_batch,
 )
 
 from didymos_ingestion.application.accept_batch import Arrived, Taken, keep_batch, require_accepted
 from didymos_ingestion.application.ports import Ports
-from didymos_ingestion.domain.admission import Enrolment, place_of
+from didymos_ingestion.domain.admission import Enrolment, place_of, subject_of
+from didymos_ingestion.domain.parts import PACK_READINGS, Part, parts_of
 
-Decoder = Callable[[bytes, DecodeContext], Iterator[Row | Refusal]]
 LISTED: Final = 1024  # refusals of one pack that are listed one by one
+ORIGINAL_BYTES: Final = 256 << 10
+_EMPTY: Final = Refusal("batch.malformed", "the pack holds no reading")
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """A body and who sent it. `number` 0: unnumbered, and the digest of the body alone tells a repeat.
+    """A body, what it is, and who sent it. `number` 0: unnumbered, and its digest alone tells a repeat.
 
-    `assurance`: how its sender was proved.
+    `profile`: id@version that its sender asks for, else that of its enrolment. `digest`: of the event around it, else
+    of the body. `about`, `at_us`: subject and time of that event. `original`: a SignedRequest, for assurance HTTP.
     """
 
+    media: str
     body: bytes
     device: Did
     stream: int
     number: int
     assurance: Assurance = Assurance.TOKEN
+    profile: str = ""
+    digest: bytes = b""
+    about: str = ""
+    at_us: int | None = None
+    original: bytes = b""
 
 
-async def accept_pack(pack: Pack, decode: Decoder, signer: Signer, ports: Ports, clock: Clock) -> Taken:
-    """As `accept_batch`; raises BATCH_MALFORMED and BATCH_TOO_LARGE of the decoder, too. Refusals name records."""
-    received_at_us = clock.now_us()
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A pack that was read: its rows, and what of it could not be."""
+
+    rows: Sequence[Row]
+    unread: Sequence[Refusal]
+    profile: str
+    digest: bytes
+    received_at_us: int
+
+
+async def accept_pack(pack: Pack, signer: Signer, ports: Ports, clock: Clock) -> Taken:
+    """As `accept_batch`; raises BATCH_MALFORMED, BATCH_TOO_LARGE and BATCH_MEDIA_UNSUPPORTED of the decoder, too.
+
+    Refusals name records. A pack of more than one batch is kept batch by batch: a repeat of it is cut where applied.
+    """
+    read = _read(pack, ports, clock.now_us())
+    if not read.rows:
+        return require_accepted(Taken(read.digest, 0, [*read.unread] or [_EMPTY], ""))
+    original = _original(pack, read)
+    accepted, tokens, refused = 0, dict[str, int](), [*read.unread]
+    for index, part in enumerate(_parts(read)):
+        arrived = _arrived(pack, read, part, index, (original, signer, ports.operator))
+        taken = await keep_batch(arrived, ports, clock)
+        accepted += taken.accepted
+        _remember(tokens, taken.token)
+        refused += [
+            Refusal(each.code, each.detail, int(part.records[at]), 1)
+            for each in taken.refused
+            for at in range(each.index, each.index + each.count)
+        ]
+    token = ",".join(f"{partition}:{offset}" for partition, offset in tokens.items())
+    return require_accepted(Taken(read.digest, accepted, sorted(refused, key=_index)[:LISTED], token))
+
+
+def _read(pack: Pack, ports: Ports, now_us: int) -> _Read:
+    decode = DECODERS.get(pack.media)
+    if decode is None:
+        raise BATCH_MEDIA_UNSUPPORTED.problem(accepted=list(DECODERS))
     enrolments = ports.identity.enrolments(pack.device)
     if not enrolments:
         raise BATCH_DEVICE_UNKNOWN.problem(device=pack.device)
-    digest = sha256(pack.body).digest()
-    context = DecodeContext(received_at_us, place_of(enrolments))
+    named = pack.profile or _profile(enrolments)
+    profile = ports.profiles.find(named)
+    if profile is None:
+        raise PROFILE_UNKNOWN.problem(profile=named)
+    context = DecodeContext(
+        now_us, place_of(enrolments), subject_of(enrolments), profile, about=pack.about, at_us=pack.at_us
+    )  # fmt: skip
     try:
-        found = list(decode(pack.body, context))
-        rows = [each for each in found if isinstance(each, Row)]
-        unread = [each for each in found if isinstance(each, Refusal)]
-        if not rows:
-            return require_accepted(Taken(digest, 0, unread or [_EMPTY], ""))
-        blocks = blocks_of(rows)
-        header = Header(
-            device=pack.device, audience=ports.operator, stream=pack.stream, number=pack.number,
-            sent_at_us=received_at_us, uptime_us=0, block_count=0, root=b"", previous=b"", backfill=False,
-            profile=_profile(enrolments),
-        )  # fmt: skip
-        batch = batch_of(sign_batch(header, blocks.blocks, signer))
+        found = list(islice(decode(pack.body, context), PACK_READINGS + 1))
     except ReadingError as error:
         raise catalogue_row(error.code).problem(detail=error.detail) from error
-    taken = await keep_batch(Arrived(batch, received_at_us, pack.assurance, digest), ports, clock)
-    records = [
-        Refusal(each.code, each.detail, int(blocks.records[at]), 1)
-        for each in taken.refused
-        for at in range(each.index, each.index + each.count)
-    ]
-    refused = sorted([*unread, *records], key=_index)[:LISTED]
-    return require_accepted(Taken(taken.digest, taken.accepted, refused, taken.token))
+    if len(found) > PACK_READINGS:
+        raise BATCH_TOO_LARGE.problem(detail=f"a pack has at most {PACK_READINGS:,} readings", limit=PACK_READINGS)
+    rows = [each for each in found if isinstance(each, Row)]
+    unread = [each for each in found if isinstance(each, Refusal)]
+    return _Read(rows, unread, named, pack.digest or sha256(pack.body).digest(), now_us)
 
 
-_EMPTY: Final = Refusal("batch.malformed", "the pack holds no reading")
+def _parts(read: _Read) -> list[Part]:
+    try:
+        return parts_of(read.rows)
+    except ReadingError as error:
+        raise catalogue_row(error.code).problem(detail=error.detail) from error
+
+
+def _arrived(pack: Pack, read: _Read, part: Part, index: int, by: tuple[bytes, Signer, Did]) -> Arrived:
+    """One batch of a pack. The first has its number and digest, the others go unnumbered under digests that follow.
+
+    The whole pack is charged with the first. Readings without a time go as those of a device without a clock.
+    """
+    original, signer, operator = by
+    header = Header(
+        device=pack.device, audience=operator, stream=pack.stream, number=0 if index else pack.number,
+        sent_at_us=read.received_at_us if part.timed else 0, uptime_us=0 if part.timed else read.received_at_us,
+        block_count=0, root=b"", previous=b"", backfill=False, profile=read.profile,
+    )  # fmt: skip
+    digest = sha256(read.digest + index.to_bytes(4, "big")).digest() if index else read.digest
+    batch = batch_of(sign_batch(header, part.blocks, signer))
+    charged = 0 if index else len(read.rows)
+    return Arrived(batch, read.received_at_us, pack.assurance, digest, charged=charged, original=original)
+
+
+def _original(pack: Pack, read: _Read) -> bytes:
+    """What proves the pack, if it tells of one twin only: all of it is sealed for each twin's owner."""
+    alone = len({row.twin for row in read.rows}) == 1
+    strangers = any(each.code == "reading.subject_unknown" for each in read.unread)
+    return pack.original if alone and not strangers and len(pack.original) <= ORIGINAL_BYTES else b""
+
+
+def _remember(tokens: dict[str, int], token: str) -> None:
+    for place in filter(None, token.split(",")):
+        partition, _, offset = place.partition(":")
+        tokens[partition] = max(int(offset), tokens.get(partition, 0))
 
 
 def _profile(enrolments: Sequence[Enrolment]) -> str:
-    """A pack names no profile: it is the one that its device is enrolled under."""
+    """A pack that names no profile has the one that its device is enrolled under."""
     profiles = {each.profile for each in enrolments}
     if len(profiles) != 1:
-        raise PROFILE_UNKNOWN.problem(detail="the device is enrolled under several profiles: send signed batches")
+        raise PROFILE_UNKNOWN.problem(detail="the device is enrolled under several profiles: say ?profile=id@version")
     return profiles.pop()
 
 

@@ -90,3 +90,12 @@ def place_of(enrolments: Iterable[Enrolment]) -> Callable[[str], tuple[str, str]
         return None if only is None or name.startswith("did:") else (only, name)
 
     return place
+
+
+def subject_of(enrolments: Iterable[Enrolment]) -> Callable[[str], str | None]:
+    """The twin of a sender's name for it: an alias or the twin's DID; of the empty name the only twin there is."""
+    known = tuple(enrolments)
+    names: dict[str, str] = {name: each.twin for each in known for name in (*each.aliases, each.twin)}
+    if len({each.twin for each in known}) == 1:
+        names.setdefault("", known[0].twin)
+    return names.get

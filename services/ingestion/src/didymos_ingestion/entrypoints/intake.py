@@ -1,9 +1,9 @@
 """What both surfaces do around the use case: shed, count, trace. data-path.md 5 and 7."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Final
+from typing import Final, TypeVar
 
 from didymos_contracts.errors import Problem, catalogue_row
 from didymos_contracts.errors.platform import PLATFORM_OVERLOADED
@@ -19,14 +19,17 @@ from didymos_kit.clock import Clock
 from didymos_kit.errors import problem_of
 from didymos_kit.telemetry import tracing
 from didymos_kit.telemetry.metrics import Metrics
-from didymos_readings import Assurance, Envelope, ReadingError, decode_senml
+from didymos_readings import CLOUDEVENTS, Assurance, Envelope, Event, ReadingError
+from didymos_readings import FORMATS as PACKS
 
 from didymos_ingestion.application.accept_batch import Taken, accept_batch
+from didymos_ingestion.application.accept_events import accept_events
 from didymos_ingestion.application.accept_pack import Pack, accept_pack
 from didymos_ingestion.application.ports import Ports
 from didymos_ingestion.domain.quota import Load
 
-FORMATS: Final = ("protobuf", "json", "senml")
+FORMATS: Final = ("protobuf", "json", *sorted(set(PACKS.values())))
+Parsed = TypeVar("Parsed")
 OUTCOMES: Final = ("accepted", "refused", "shed")
 
 
@@ -71,16 +74,27 @@ class Intake:
 
         return await self._counted(accept, size, kind)
 
+    async def pack(self, pack: Pack) -> Taken:
+        """A pack of a foreign format, of a sender who is proved. Raises as `accept_pack`."""
+
+        async def accept() -> Taken:
+            return await accept_pack(pack, self.signer, self.ports, self.clock)
+
+        return await self._counted(accept, len(pack.body), PACKS[pack.media])
+
     async def senml(
         self, body: bytes, device: Did, stream: int, number: int, assurance: Assurance = Assurance.TOKEN
     ) -> Taken:
-        """A SenML pack of a caller who holds a token, or is vouched for. Raises as `accept_pack`."""
-        pack = Pack(body, device, stream, number, assurance)
+        """A SenML pack in JSON of a sender who is proved. Raises as `accept_pack`."""
+        return await self.pack(Pack("application/senml+json", body, device, stream, number, assurance))
+
+    async def events(self, events: Callable[[], Sequence[Event]], pack: Pack) -> Taken:
+        """CloudEvents, each a pack of its own; `pack` says who sent them. Raises as `accept_events`."""
 
         async def accept() -> Taken:
-            return await accept_pack(pack, decode_senml, self.signer, self.ports, self.clock)
+            return await accept_events(_parsed(events), pack, self.signer, self.ports, self.clock)
 
-        return await self._counted(accept, len(body), "senml")
+        return await self._counted(accept, len(pack.body), PACKS[CLOUDEVENTS])
 
     async def _counted(self, accept: Callable[[], Awaitable[Taken]], size: int, kind: str) -> Taken:
         begun, outcome = perf_counter(), "refused"
@@ -118,7 +132,7 @@ async def _traced(accept: Callable[[], Awaitable[Taken]], size: int) -> Taken:
         return await accept()
 
 
-def _parsed(parse: Callable[[], Envelope]) -> Envelope:
+def _parsed(parse: Callable[[], Parsed]) -> Parsed:
     try:
         return parse()
     except ReadingError as error:

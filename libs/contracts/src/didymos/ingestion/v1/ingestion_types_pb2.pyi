@@ -361,7 +361,7 @@ class ParcelBody(_message.Message):
     ORIGINAL_FIELD_NUMBER: _builtins.int
     SCORING_FIELD_NUMBER: _builtins.int
     original: _builtins.bytes
-    """when ingestion signed the header: the signed body of a foreign format, or of a released parcel its QuarantinedBody"""
+    """when ingestion signed the header: with HTTP the SignedRequest, if it is of one twin and at most 256 KiB; of a released parcel its QuarantinedBody"""
     scoring: _builtins.int
     """version of the quality formula"""
     @_builtins.property
@@ -559,3 +559,36 @@ class QuarantinedBlock(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QuarantinedBlock: _TypeAlias = QuarantinedBlock  # noqa: Y015
+
+@_typing.final
+class SignedRequest(_message.Message):
+    """A request that a device signed (RFC 9421), and its body: what proves readings of assurance HTTP."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    KID_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    base: _builtins.bytes
+    """the signature base: its line "content-digest" covers the body"""
+    signature: _builtins.bytes
+    """by the key of `kid`, over `base`"""
+    kid: _builtins.str
+    """DID URL of the device's key"""
+    body: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        base: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+        kid: _builtins.str = ...,
+        body: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "body", b"body", "kid", b"kid", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignedRequest: _TypeAlias = SignedRequest  # noqa: Y015
