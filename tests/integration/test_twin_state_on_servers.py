@@ -10,9 +10,11 @@ from didymos_kit.database.unit_of_work import Stamp
 from didymos_kit.hot import Script
 from didymos_kit.hot.redis import RedisHot
 from didymos_testing.clock import FixedClock, seeded_ids
+from didymos_testing.twin_past import StoredPastContract, Stores
 from didymos_testing.twin_stores import PART, HistoryContract, HotContract
 from didymos_twin_state.adapters.history import SqlHistory
 from didymos_twin_state.adapters.hot import HotStore, control, index
+from didymos_twin_state.adapters.past import SqlPast
 from sqlalchemy import text
 
 pytestmark = pytest.mark.servers
@@ -28,18 +30,29 @@ class TestRedisHot(HotContract):
             yield HotStore(store)
 
 
+@pytest.fixture
+async def database(postgres_url: str) -> AsyncIterator[Database]:
+    """A schema of its own, which goes with the test."""
+    schema, clock = f"twin_state_{uuid4().hex[:8]}", FixedClock()
+    unpooled = postgres_engine(postgres_url, schema, pooled=False)
+    await upgrade(unpooled, migrations_of("twin-state"), schema)
+    await unpooled.dispose()
+    stamp = Stamp("didymos://test/twin-state", clock, seeded_ids(clock))
+    async with Database(postgres_engine(postgres_url, schema), "twin-state", stamp) as opened:
+        yield opened
+    engine = postgres_engine(postgres_url, "public", pooled=False)
+    async with engine.begin() as connection:
+        await connection.execute(text(f'drop schema if exists "{schema}" cascade'))
+    await engine.dispose()
+
+
 class TestPostgresHistory(HistoryContract):
     @pytest.fixture
-    async def history(self, postgres_url: str) -> AsyncIterator[SqlHistory]:
-        """In a schema of its own, which goes with the test."""
-        schema, clock = f"twin_state_{uuid4().hex[:8]}", FixedClock()
-        unpooled = postgres_engine(postgres_url, schema, pooled=False)
-        await upgrade(unpooled, migrations_of("twin-state"), schema)
-        await unpooled.dispose()
-        stamp = Stamp("didymos://test/twin-state", clock, seeded_ids(clock))
-        async with Database(postgres_engine(postgres_url, schema), "twin-state", stamp) as database:
-            yield SqlHistory(database)
-        engine = postgres_engine(postgres_url, "public", pooled=False)
-        async with engine.begin() as connection:
-            await connection.execute(text(f'drop schema if exists "{schema}" cascade'))
-        await engine.dispose()
+    def history(self, database: Database) -> SqlHistory:
+        return SqlHistory(database)
+
+
+class TestPostgresPast(StoredPastContract):
+    @pytest.fixture
+    def stores(self, database: Database) -> Stores:
+        return SqlHistory(database), SqlPast(database)

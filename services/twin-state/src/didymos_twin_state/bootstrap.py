@@ -13,8 +13,9 @@ from didymos_kit.database.engine import Database
 from didymos_kit.eventlog import Writer
 from didymos_kit.house import House
 from didymos_kit.http.paging import Cursors
-from didymos_kit.service import Loop, Service, Servicer
+from didymos_kit.service import Loop, Service, Servicer, Stopping
 from didymos_privacy import Recipient
+from didymos_readings import built_in_profiles
 from fastapi import APIRouter
 
 from didymos_twin_state.adapters.announcer import LogAnnouncements
@@ -23,12 +24,14 @@ from didymos_twin_state.adapters.evidence import ParcelProver
 from didymos_twin_state.adapters.history import SqlHistory
 from didymos_twin_state.adapters.hot import HotStore
 from didymos_twin_state.adapters.models import ModelFiles, ModelTail
+from didymos_twin_state.adapters.past import SqlPast
 from didymos_twin_state.adapters.predictor import TorchPredictor
 from didymos_twin_state.adapters.readings import open_stored
 from didymos_twin_state.adapters.seals import VaultSeals, vault_of
 from didymos_twin_state.adapters.uses import GrantUses
 from didymos_twin_state.adapters.write_log import TopicWrites
 from didymos_twin_state.application.apply_batch import Partition
+from didymos_twin_state.application.fold_history import Folder
 from didymos_twin_state.application.make_forecast import Forecasting
 from didymos_twin_state.application.permits import Permits
 from didymos_twin_state.application.ports import StoredParcel
@@ -36,13 +39,14 @@ from didymos_twin_state.application.read_history import Past
 from didymos_twin_state.application.read_twin import Twins
 from didymos_twin_state.application.write_twin import Pen
 from didymos_twin_state.domain.reading import OpenParcel
-from didymos_twin_state.entrypoints import rest, rest_forecast, rest_history, rest_live
+from didymos_twin_state.entrypoints import rest, rest_forecast, rest_history, rest_live, rest_units
 from didymos_twin_state.entrypoints.commands import Requests
 from didymos_twin_state.entrypoints.consumer import Worker, WorkerPorts
 from didymos_twin_state.entrypoints.gate import Gate, GatePorts
 from didymos_twin_state.entrypoints.grpc import HistoryRpc, TwinStateRpc
 from didymos_twin_state.entrypoints.grpc_forecast import ForecastsRpc
 from didymos_twin_state.entrypoints.live import LiveTwins
+from didymos_twin_state.entrypoints.upkeep import Retention, Upkeep
 from didymos_twin_state.entrypoints.waiting import Arrivals
 from didymos_twin_state.settings import TwinStateSettings
 
@@ -103,7 +107,8 @@ async def bootstrap(settings: TwinStateSettings, house: House) -> AsyncIterator[
         servicers: list[Servicer] = []
         loops: list[Loop] = []
         if role in ("all", "worker"):
-            loops += [_worker(made, name).run, _gate(made).run]
+            worker = _worker(made, name)
+            loops += [worker.run, _gate(made).run, _upkeep(made, worker, settings)]
         if role in ("all", "api", "live", "forecaster"):
             loops.append(made.uses.run)
         streams = None
@@ -138,7 +143,7 @@ async def _made(stack: AsyncExitStack, house: House, seconds: float) -> _Made:
 
     return _Made(
         house, database, hot, history, seals, Twins(hot, history, seals, seconds),
-        Past(history, opened, seconds),
+        Past(history, SqlPast(database), opened, seals, seconds),
         Permits(_HouseConsents(house), uses, house.clock, _counted(house)), uses, writer, f"didymos://{house.org}/{NAME}",
     )  # fmt: skip
 
@@ -177,6 +182,20 @@ def _worker(made: _Made, name: str) -> Worker:
     return Worker(ports, name)
 
 
+def _upkeep(made: _Made, worker: Worker, settings: TwinStateSettings) -> Loop:
+    past, house = made.past, made.house
+    retention = Retention(
+        settings.keep_parcels_days, settings.keep_series_days, settings.keep_minutes_days, settings.keep_rollups_days
+    )
+    folder = Folder(past.past, past.opened, made.seals)
+    upkeep = Upkeep(folder, worker.parts, retention, built_in_profiles(), house.clock, house.metrics)
+
+    async def run(stopping: Stopping) -> None:
+        await upkeep.run(stopping, settings.upkeep_seconds)
+
+    return run
+
+
 def _gate(made: _Made) -> Gate:
     house = made.house
     ports = GatePorts(house.event_log, made.database, made.writes, made.twins, house.facts, house.clock, made.source)
@@ -189,4 +208,4 @@ def _api(made: _Made) -> list[APIRouter]:
     twins = rest.TwinRoutes(made.permits, made.pen, made.arrivals, made.requests, Cursors(secret, "twins"))
     prover = ParcelProver(made.history, made.seals)
     past = rest_history.HistoryRoutes(made.permits, made.past, made.arrivals, Cursors(secret, "history"), prover)
-    return [rest.routes(twins), rest_history.routes(past)]
+    return [rest.routes(twins), rest_history.routes(past), rest_units.routes()]

@@ -32,6 +32,7 @@ from didymos_testing.did import (
     a_grant_id,
     a_read_terms,
 )
+from didymos_testing.twin_past import MemoryPast
 from didymos_testing.twin_state import MemoryHistory, MemoryHot, Mortality, PlainSeals
 from didymos_twin_state.application.gate_proposal import Proposal, Refusal, Spent, gate_proposal
 from didymos_twin_state.application.make_forecast import (
@@ -44,13 +45,8 @@ from didymos_twin_state.application.make_forecast import (
 from didymos_twin_state.application.permits import Permits, Reader
 from didymos_twin_state.application.ports import Dirty, HotCommit, Marks, ParcelRow, StoredParcel
 from didymos_twin_state.application.prove_reading import prove_reading
-from didymos_twin_state.application.read_history import (
-    AggregateQuery,
-    Past,
-    RangeQuery,
-    read_aggregate,
-    read_range,
-)
+from didymos_twin_state.application.read_aggregate import AggregateQuery, read_aggregate
+from didymos_twin_state.application.read_history import Past, RangeQuery, read_range
 from didymos_twin_state.application.read_twin import Places, Twins, part_of
 from didymos_twin_state.domain.columns import Readings
 from didymos_twin_state.domain.command import Command, PatchDesired
@@ -103,7 +99,7 @@ class World:
         async def opened(stored: StoredParcel) -> OpenParcel | None:
             return self.parcels.get(stored.offset)
 
-        return Past(self.history, opened, 0.05)
+        return Past(self.history, MemoryPast(self.history), opened, PlainSeals(), 0.05)
 
     async def hold(self, times: Sequence[int], values: Any, state: TwinState | None = None) -> None:
         """One stored parcel a time, and the state that they leave."""
@@ -156,8 +152,8 @@ async def test_texts_are_counted_and_not_added_up() -> None:
     world = World()
     await world.hold([1, 2], ("low", "high"), TwinState(lifecycle=2, owner=OWNER.did))
     query = AggregateQuery(TWIN_ID, NAME, 0, 10, 10, "count")
-    buckets, _ = await read_aggregate(query, ME, world.permits, world.past)
-    assert buckets.values.tolist() == [2.0]
+    found = await read_aggregate(query, ME, world.permits, world.past)
+    assert found.buckets.values == [2.0]
     with pytest.raises(Problem) as raised:
         await read_aggregate(replace(query, function="avg"), ME, world.permits, world.past)
     assert code(raised) == "platform.invalid_field"

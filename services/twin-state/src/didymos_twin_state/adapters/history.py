@@ -10,10 +10,13 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from didymos_twin_state.adapters.tables import (
+    ATTRIBUTES,
     CHECKPOINTS,
     HELD,
     PARCELS,
     RELATIONS,
+    ROLLUPS,
+    SERIES,
     SNAPSHOTS,
     TWINS,
 )
@@ -30,6 +33,7 @@ from didymos_twin_state.application.ports import (
 )
 from didymos_twin_state.domain.twin import Lifecycle
 
+ERASED: Final = (PARCELS, HELD, SNAPSHOTS, SERIES, ROLLUPS, ATTRIBUTES)  # parcels first: they fence a fold
 SLICE: Final = 200  # parcels fetched at once
 
 
@@ -174,7 +178,7 @@ async def _project(connection: AsyncConnection, rows: Dirty) -> None:
     if edges:
         await connection.execute(insert(RELATIONS), edges)
     erased = [twin.twin for twin in rows.twins.values() if twin.lifecycle == Lifecycle.ERASED]
-    for table in (PARCELS, HELD, SNAPSHOTS) if erased else ():
+    for table in ERASED if erased else ():
         await connection.execute(delete(table).where(table.c.twin.in_(erased)))
 
 

@@ -25,7 +25,7 @@ SNAPSHOTS: Final = sa.Table(
 )  # fmt: skip
 
 
-def _parcels(name: str) -> sa.Table:
+def _parcels(name: str, *more: "sa.Column[bool]") -> sa.Table:
     return sa.Table(
         name, METADATA,
         sa.Column("part", sa.Integer, nullable=False),
@@ -42,13 +42,46 @@ def _parcels(name: str) -> sa.Table:
         sa.Column("key_epoch", sa.Integer, nullable=False),
         sa.Column("salt", sa.LargeBinary, nullable=False),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
+        *more,
         sa.PrimaryKeyConstraint("part", "source_offset", "idx", name=f"{name}_pkey"),
     )  # fmt: skip
 
 
-PARCELS: Final = _parcels("reading_parcel")
+FOLDED: Final = sa.Column("folded", sa.Boolean, nullable=False, server_default=sa.false())  # its series hold it
+PARCELS: Final = _parcels("reading_parcel", FOLDED)
 HELD: Final = _parcels("held_parcel")
 sa.Index("reading_parcel_twin", PARCELS.c.twin, PARCELS.c.t_min_us)
+_FRESH: Final = sa.text("not folded")
+sa.Index(
+    "reading_parcel_fresh", PARCELS.c.part, PARCELS.c.twin, PARCELS.c.t_min_us,
+    sqlite_where=_FRESH, postgresql_where=_FRESH,
+)  # fmt: skip
+SERIES: Final = sa.Table(  # settled readings of a property in a bucket, sealed as columns
+    "series", METADATA,
+    sa.Column("twin", sa.Text, nullable=False),
+    sa.Column("property", sa.Text, nullable=False),
+    sa.Column("bucket_us", sa.BigInteger, nullable=False),
+    sa.Column("t_min_us", sa.BigInteger, nullable=False),
+    sa.Column("t_max_us", sa.BigInteger, nullable=False),
+    sa.Column("readings", sa.Integer, nullable=False),
+    sa.Column("key_epoch", sa.Integer, nullable=False),
+    sa.Column("salt", sa.LargeBinary, nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.PrimaryKeyConstraint("twin", "property", "bucket_us", name="series_pkey"),
+)  # fmt: skip
+sa.Index("series_age", SERIES.c.t_max_us)
+ROLLUPS: Final = sa.Table(  # a chunk of entries of one step, sealed
+    "rollup", METADATA,
+    sa.Column("twin", sa.Text, nullable=False),
+    sa.Column("property", sa.Text, nullable=False),
+    sa.Column("step_us", sa.BigInteger, nullable=False),
+    sa.Column("bucket_us", sa.BigInteger, nullable=False),
+    sa.Column("key_epoch", sa.Integer, nullable=False),
+    sa.Column("salt", sa.LargeBinary, nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.PrimaryKeyConstraint("twin", "property", "step_us", "bucket_us", name="rollup_pkey"),
+)  # fmt: skip
+sa.Index("rollup_age", ROLLUPS.c.step_us, ROLLUPS.c.bucket_us)
 TWINS: Final = sa.Table(
     "twin", METADATA,
     sa.Column("id", sa.Text, primary_key=True),
@@ -58,8 +91,24 @@ TWINS: Final = sa.Table(
     sa.Column("lifecycle", sa.SmallInteger, nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("span_max_us", sa.BigInteger, nullable=False),
+    sa.Column("place", sa.Text, nullable=False, server_default=""),  # the searchable property that says where it is
+    sa.Column("cell", sa.BigInteger, nullable=True),  # Morton code of that place
+    sa.Column("lon", sa.Double, nullable=True),
+    sa.Column("lat", sa.Double, nullable=True),
 )  # fmt: skip
 sa.Index("twin_owner", TWINS.c.owner, TWINS.c.id)
+sa.Index("twin_profile", TWINS.c.profile, TWINS.c.id)
+sa.Index("twin_cell", TWINS.c.cell)
+ATTRIBUTES: Final = sa.Table(  # values of searchable properties, in clear
+    "twin_attribute", METADATA,
+    sa.Column("twin", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("number", sa.Double, nullable=True),
+    sa.Column("text", sa.Text, nullable=True),
+    sa.PrimaryKeyConstraint("twin", "name", name="twin_attribute_pkey"),
+)  # fmt: skip
+sa.Index("twin_attribute_number", ATTRIBUTES.c.name, ATTRIBUTES.c.number)
+sa.Index("twin_attribute_text", ATTRIBUTES.c.name, ATTRIBUTES.c.text)
 RELATIONS: Final = sa.Table(
     "relation", METADATA,
     sa.Column("source", sa.Text, nullable=False),

@@ -1,27 +1,24 @@
-"""The past of one property: readings in a span, and aggregates of it. data-path.md sections 11 and 12."""
+"""The past of one property: the readings of a span, merged from series and fresh parcels. data-path.md 11 and 12."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
-from didymos_contracts.errors.platform import PLATFORM_INVALID_FIELD
+from didymos_contracts.errors.ingestion import READING_UNIT_INCOMMENSURABLE
 from didymos_contracts.errors.twin import QUERY_TOO_WIDE, READ_TOKEN_TIMEOUT
 from didymos_did import Action, TwinId
 
+from didymos_twin_state.application.fold_history import Open, opened_slabs
+from didymos_twin_state.application.past_ports import TwinPast
 from didymos_twin_state.application.permits import Permits, Reader, feature
-from didymos_twin_state.application.ports import StoredParcel, TwinHistory
-from didymos_twin_state.application.read_twin import Places
-from didymos_twin_state.domain.aggregate import MOST_STEPS, Buckets, aggregate
-from didymos_twin_state.domain.columns import Readings, merged_readings
-from didymos_twin_state.domain.reading import OpenParcel
+from didymos_twin_state.application.ports import Seals, TwinHistory
+from didymos_twin_state.application.read_twin import Places, part_of
+from didymos_twin_state.domain.columns import MixedUnitsError, Readings, Slab, joined, readings_of, settled, slabs_of
 
 MOST_READINGS: Final = 1_000_000
 LOOK_SECONDS: Final = 0.05
 BEGIN_US: Final = 0  # no reading is older, and none of the future is accepted: spans end within what a database holds
 END_US: Final = 253_402_300_799_000_000  # the year 9999
-Open: TypeAlias = Callable[[StoredParcel], Awaitable[OpenParcel | None]]
-"""Opens a stored parcel; None if its key was destroyed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,9 @@ class Past:
     """Where history is read, and how parcels are opened."""
 
     history: TwinHistory
+    past: TwinPast
     opened: Open
+    seals: Seals
     seconds: float
 
     async def wait(self, places: Places) -> None:
@@ -42,22 +41,48 @@ class Past:
             except TimeoutError:
                 raise READ_TOKEN_TIMEOUT.problem(partition=part) from None
 
-    async def readings(self, twin: str, name: str, span_us: tuple[int, int], min_quality: int = 0) -> Readings:
-        """All readings of the half-open span. Raises QUERY_TOO_WIDE beyond a million."""
-        found: list[OpenParcel] = []
-        count = 0
-        async for parcel in self._parcels(twin, span_us):
-            count += sum(len(column.times_us) for column in parcel.columns if column.property == name)
-            if count > MOST_READINGS:
-                raise QUERY_TOO_WIDE.problem(limit=MOST_READINGS, detail="ask for a shorter span")
-            found.append(parcel)
-        return merged_readings(found, name, span_us, min_quality)
+    async def readings(
+        self, twin: str, name: str, span_us: tuple[int, int], min_quality: int = 0, device: str = ""
+    ) -> Readings:
+        """All readings of the half-open span that hold. Raises QUERY_TOO_WIDE beyond a million."""
+        slab = await self.slab(twin, name, span_us)
+        return shown(slab, span_us, min_quality, device)
 
-    async def _parcels(self, twin: str, span_us: tuple[int, int]) -> AsyncIterator[OpenParcel]:
-        async for stored in self.history.parcels(twin, *span_us):
-            parcel = await self.opened(stored)
-            if parcel is not None:
-                yield parcel
+    async def slab(self, twin: str, name: str, span_us: tuple[int, int]) -> Slab:
+        """Settled readings that cover the span, retractions among them. Raises QUERY_TOO_WIDE."""
+        fresh = await self.fresh(twin, name, span_us)
+        return settled(joined([*await self.folded(twin, name, span_us, sum(map(len, fresh))), *fresh]))
+
+    async def fresh(self, twin: str, name: str, span_us: tuple[int, int]) -> list[Slab]:
+        """Of parcels that no series holds yet. To be read before series and rollups. Raises QUERY_TOO_WIDE."""
+        found: list[Slab] = []
+        count = 0
+        async for fresh in self.past.fresh(part_of(twin), twin, *span_us):
+            parcel = await self.opened(fresh.stored)
+            for slab in () if parcel is None else slabs_of(parcel, name):
+                found.append(slab)
+                count += len(slab)
+            _check_width(count)
+        return found
+
+    async def folded(self, twin: str, name: str, span_us: tuple[int, int], count: int = 0) -> list[Slab]:
+        """Of series; `count`: readings found elsewhere. Raises QUERY_TOO_WIDE."""
+        rows = await self.past.series(twin, name, *span_us)
+        _check_width(count + sum(row.readings for row in rows))
+        return await opened_slabs(twin, rows, self.seals)
+
+
+def shown(slab: Slab, span_us: tuple[int, int], min_quality: int = 0, device: str = "") -> Readings:
+    """`readings_of`. Raises READING_UNIT_INCOMMENSURABLE for a span whose units do not convert into each other."""
+    try:
+        return readings_of(slab, span_us, min_quality, device)
+    except MixedUnitsError as error:
+        raise READING_UNIT_INCOMMENSURABLE.problem(detail=f"{error}: ask for a shorter span") from error
+
+
+def _check_width(count: int) -> None:
+    if count > MOST_READINGS:
+        raise QUERY_TOO_WIDE.problem(limit=MOST_READINGS, detail="ask for a shorter span")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +95,7 @@ class RangeQuery:
     to_us: int
     limit: int
     min_quality: int = 0
+    device: str = ""
 
 
 async def read_range(query: RangeQuery, reader: Reader, permits: Permits, past: Past) -> tuple[Readings, int | None]:
@@ -79,7 +105,7 @@ async def read_range(query: RangeQuery, reader: Reader, permits: Permits, past: 
     """
     permits.require(reader, Action.HISTORY, query.twin, feature(query.name))
     span = (max(query.from_us, BEGIN_US), min(query.to_us, END_US))
-    found = await past.readings(query.twin, query.name, span, query.min_quality)
+    found = await past.readings(query.twin, query.name, span, query.min_quality, query.device)
     if len(found) <= query.limit:
         return found, None
     times, end = found.times_us, query.limit
@@ -89,27 +115,3 @@ async def read_range(query: RangeQuery, reader: Reader, permits: Permits, past: 
         end = int((times <= times[query.limit]).sum())
         return found.part(0, end), (int(times[end]) if end < len(times) else None)
     return found.part(0, end), int(times[end])
-
-
-@dataclass(frozen=True, slots=True)
-class AggregateQuery:
-    twin: TwinId
-    name: str
-    from_us: int
-    to_us: int
-    step_us: int
-    function: str
-
-
-async def read_aggregate(query: AggregateQuery, reader: Reader, permits: Permits, past: Past) -> tuple[Buckets, str]:
-    """Buckets of the span and the unit of the property. Raises as `read_range`; PLATFORM_INVALID_FIELD for texts."""
-    permits.require(reader, Action.HISTORY, query.twin, feature(query.name))
-    if (query.to_us - query.from_us) // query.step_us > MOST_STEPS:
-        raise QUERY_TOO_WIDE.problem(limit=MOST_STEPS, detail="ask for longer steps or a shorter span")
-    span = (max(query.from_us, BEGIN_US), min(query.to_us, END_US))
-    found = await past.readings(query.twin, query.name, span)
-    numbers = found.numbers
-    if numbers is None and query.function != "count":
-        raise PLATFORM_INVALID_FIELD.problem(pointer="?property", detail="its values are no numbers")
-    values = found.times_us.astype(float) if numbers is None else numbers
-    return aggregate(found.times_us, values, query.step_us, query.function), found.unit

@@ -1,62 +1,121 @@
-"""Aggregates over columns of readings: half-open steps from the epoch, one pass of numpy. data-path.md section 12."""
+"""Aggregates over readings in half-open steps, from the epoch or by the days of a zone. data-path.md section 12."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from datetime import date, datetime, timedelta
+from typing import Final, Literal, TypeAlias
+from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
-Times: TypeAlias = NDArray[np.int64]
-Values: TypeAlias = NDArray[np.float64]
+from didymos_twin_state.domain import rollup
+from didymos_twin_state.domain.columns import Numbers, Times
+from didymos_twin_state.domain.rollup import DAY_US, entries_of, reduced, regrouped
 
-PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
-FUNCTIONS: Final = frozenset({"count", "sum", "avg", "min", "max", "first", "last", "stddev", *PERCENTILES})
+PERCENTILES: Final = {f"p{percent}": percent / 100 for percent in range(50, 100)}
+FUNCTIONS: Final = rollup.FUNCTIONS | PERCENTILES.keys()
 MOST_STEPS: Final = 10_000
+Fill: TypeAlias = Literal["none", "null", "zero", "previous", "linear"]
+FILLS: Final[frozenset[str]] = frozenset({"none", "null", "zero", "previous", "linear"})
 
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """m buckets that hold readings: begin in us, and the value of the function in each. Empty buckets are left out."""
+    """m steps: begin in us, and the value of the function in each; None for a step that holds none."""
 
     begins_us: Times
-    values: Values
+    values: Sequence[float | None]
 
 
-def aggregate(times: Times, values: Values, step_us: int, function: str) -> Buckets:
-    """`function` of n values in steps of `step_us` since 1970; `times` ascend. stddev is that of the population.
+def epoch_bounds(begin_us: int, end_us: int, step_us: int) -> Times:
+    """Where the steps that meet [begin, end) begin, counted from 1970, and where the last one ends."""
+    first, last = begin_us // step_us, -(-end_us // step_us)
+    return np.arange(first, max(last, first) + 1, dtype=np.int64) * step_us
 
-    Raises ValueError for an unknown function or a step under a microsecond.
+
+def zone_bounds(begin_us: int, end_us: int, days: int, zone: ZoneInfo) -> Times:
+    """As `epoch_bounds`, in steps of local days: they have 23 or 25 hours where the clock is changed."""
+    epoch = date(1970, 1, 1)
+    first = _local_day(begin_us, zone).toordinal() - epoch.toordinal()
+    first -= first % days
+    found = [_midnight_us(epoch + timedelta(first), zone)]
+    while found[-1] < end_us:
+        first += days
+        found.append(_midnight_us(epoch + timedelta(first), zone))
+    return np.array(found, np.int64)
+
+
+def aggregate(times: Times, values: Numbers, bounds: Times, function: str) -> Buckets:
+    """`function` of n values in the steps between `bounds`; `times` ascend. Steps without readings are left out.
+
+    Raises ValueError for an unknown function.
     """
     if function not in FUNCTIONS:
         raise ValueError(f"unknown function {function!r}; one of {', '.join(sorted(FUNCTIONS))}")
-    if step_us < 1:
-        raise ValueError("a step has at least one microsecond")
-    if not len(times):
-        return Buckets(np.empty(0, np.int64), np.empty(0))
-    buckets = times // step_us
-    starts = np.flatnonzero(np.diff(buckets, prepend=buckets[0] - 1))
-    return Buckets(buckets[starts] * step_us, _reduced(values, starts, function))
+    if function in PERCENTILES:
+        return _percentile(times, values, bounds, PERCENTILES[function])
+    return of_entries(regrouped(entries_of(times, values), bounds), bounds, function)
 
 
-def _reduced(values: Values, starts: NDArray[np.intp], function: str) -> Values:
-    counts = np.diff(starts, append=len(values))
-    if function == "count":
-        return counts.astype(np.float64)
-    if function == "sum":
-        return np.add.reduceat(values, starts)
-    if function == "avg":
-        return np.add.reduceat(values, starts) / counts
-    if function == "min":
-        return np.minimum.reduceat(values, starts)
-    if function == "max":
-        return np.maximum.reduceat(values, starts)
-    if function == "first":
-        return values[starts]
-    if function == "last":
-        return values[starts + counts - 1]
-    if function == "stddev":
-        centred = values - np.repeat(np.add.reduceat(values, starts) / counts, counts)
-        return np.sqrt(np.add.reduceat(centred * centred, starts) / counts)
-    ends = starts + counts
-    percent = PERCENTILES[function]
-    return np.array([np.percentile(values[a:b], percent) for a, b in zip(starts, ends, strict=True)])
+def of_entries(entries: rollup.Entries, bounds: Times, function: str) -> Buckets:
+    """`function` of entries that are the steps between `bounds`."""
+    ends = bounds[np.searchsorted(bounds, entries["begin"], "right")] if len(entries) else entries["begin"]
+    return Buckets(entries["begin"], reduced(entries, ends, function).tolist())
+
+
+def filled(found: Buckets, bounds: Times, how: Fill) -> Buckets:
+    """With a value for each step between `bounds`: null, zero, the previous one, or on the line between neighbours.
+
+    Before the first and, on a line, after the last step that holds readings there is none.
+    """
+    if how == "none":
+        return found
+    begins = bounds[:-1]
+    values = np.full(len(begins), np.nan)
+    at = np.searchsorted(begins, found.begins_us)
+    values[at] = np.array(found.values, np.float64)
+    held = np.zeros(len(begins), bool)
+    held[at] = True
+    if how == "zero":
+        values[~held] = 0.0
+        held[:] = True
+    elif how == "previous" and len(at):
+        latest = np.maximum.accumulate(np.where(held, np.arange(len(begins)), -1))
+        held = latest >= 0
+        values[held] = values[latest[held]]
+    elif how == "linear" and len(at):
+        held = (begins >= begins[at[0]]) & (begins <= begins[at[-1]])
+        values[held] = np.interp(begins[held], begins[at], values[at])
+    return Buckets(
+        begins, [value if known else None for value, known in zip(values.tolist(), held.tolist(), strict=True)]
+    )
+
+
+def _percentile(times: Times, values: Numbers, bounds: Times, share: float) -> Buckets:
+    """Exact: between the two nearest ranks, as numpy's `linear`."""
+    ids = np.searchsorted(bounds, times, "right") - 1
+    inside = (ids >= 0) & (ids < len(bounds) - 1)
+    ids, values = ids[inside], values[inside]
+    if not len(ids):
+        return Buckets(np.empty(0, np.int64), [])
+    ranked = values[np.lexsort((values, ids))]
+    starts = np.flatnonzero(np.diff(ids, prepend=ids[0] - 1))
+    place = share * (np.diff(starts, append=len(ids)) - 1)
+    low = np.floor(place).astype(np.int64)
+    below, above = ranked[starts + low], ranked[starts + np.ceil(place).astype(np.int64)]
+    return Buckets(bounds[ids[starts]], (below + (above - below) * (place - low)).tolist())
+
+
+def _local_day(at_us: int, zone: ZoneInfo) -> date:
+    return (datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC")) + timedelta(microseconds=at_us)).astimezone(zone).date()
+
+
+def _midnight_us(day: date, zone: ZoneInfo) -> int:
+    """The first moment of a local day; where the clock skips midnight, the moment that it does."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
+    return int(midnight.timestamp()) * 1_000_000
+
+
+def whole_days(step_us: int) -> int | None:
+    """How many days a step has; None if it is no whole number of them."""
+    return step_us // DAY_US if step_us % DAY_US == 0 else None

@@ -43,6 +43,11 @@ class OpenParcel:
     offset: int  # of its record
 
     @property
+    def turn(self) -> int:
+        """Its place among batches without a number: the later one holds. Numbered batches need none."""
+        return 0 if self.number else self.offset
+
+    @property
     def count(self) -> int:
         return sum(len(column.times_us) for column in self.columns)
 
@@ -65,7 +70,7 @@ def merged(cells: Mapping[str, Cell], parcel: OpenParcel) -> dict[str, Cell]:
         value = None if column.retracts else _scalar(column.values[at])
         cell = Cell(
             value, int(column.times_us[at]), parcel.device, parcel.stream, parcel.number, int(column.indices[at]),
-            int(column.quality[at]), int(column.flags[at]), column.unit,
+            int(column.quality[at]), int(column.flags[at]), column.unit, parcel.turn,
         )  # fmt: skip
         held = won.get(column.property) or cells.get(column.property)
         if held is None or cell.order > held.order:

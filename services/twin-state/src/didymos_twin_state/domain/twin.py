@@ -14,7 +14,7 @@ KEPT_COMMANDS: Final = 32  # ids of the last writes: a repeat of one of them cha
 
 TwinId = NewType("TwinId", str)
 Scalar: TypeAlias = float | int | bool | str | tuple[float, float, float] | None
-Order: TypeAlias = tuple[int, str, int, int, int]  # observed_at us, device, stream, number, index
+Order: TypeAlias = tuple[int, str, int, int, int, int]  # observed_at us, device, stream, number, turn, index
 
 
 class Lifecycle(IntEnum):
@@ -37,10 +37,11 @@ class Cell(msgspec.Struct, frozen=True, array_like=True):
     quality: int
     flags: int
     unit: str
+    turn: int = 0  # of batches without a number the later one holds; see OpenParcel
 
     @property
     def order(self) -> Order:
-        return (self.observed_at_us, self.device, self.stream, self.number, self.index)
+        return (self.observed_at_us, self.device, self.stream, self.number, self.turn, self.index)
 
 
 class Wish(msgspec.Struct, frozen=True, array_like=True):

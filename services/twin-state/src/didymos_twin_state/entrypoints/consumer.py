@@ -100,6 +100,10 @@ class Worker:
         self._committed_at = 0.0
         self._storing = 0.0  # seconds that a checkpoint took lately
 
+    def parts(self) -> frozenset[int]:
+        """The partitions in hand now."""
+        return frozenset(number for number, owned in self._owned.items() if not owned.lost)
+
     async def run(self, stopping: Stopping) -> None:
         """Until `stopping`: then what is in hand is applied, stored and left to others.
 

@@ -7,7 +7,6 @@ from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import grpc
-import numpy as np
 from didymos.twin.v1 import twin_service_pb2 as messages
 from didymos.twin.v1 import twin_types_pb2 as types
 from didymos.twin.v1.twin_service_pb2_grpc import (
@@ -35,6 +34,7 @@ from didymos_twin_state.application.read_history import END_US, Past, RangeQuery
 from didymos_twin_state.application.read_twin import read_twin
 from didymos_twin_state.application.write_twin import Pen, patch_desired
 from didymos_twin_state.domain.command import PatchDesired
+from didymos_twin_state.entrypoints.columns import range_message
 from didymos_twin_state.entrypoints.commands import Requests
 from didymos_twin_state.entrypoints.live import LiveTwins, Visible, parse_event_id
 from didymos_twin_state.entrypoints.shapes import reader_of
@@ -135,13 +135,7 @@ class HistoryRpc(HistoryServicer):
             request.min_quality,
         )  # fmt: skip
         found, _ = await read_range(query, who, self._permits, self._past)
-        numbers = found.numbers
-        if numbers is None:
-            raise PLATFORM_INVALID_FIELD.problem(pointer="/property", detail="its values are no numbers")
-        return messages.RangeResponse(
-            times_us=found.times_us.astype("<i8").tobytes(), values=np.asarray(numbers, "<f8").tobytes(),
-            quality=found.quality.tobytes(), unit=found.unit,
-        )  # fmt: skip
+        return range_message(found)
 
 
 def _command_id(said: bytes) -> bytes:

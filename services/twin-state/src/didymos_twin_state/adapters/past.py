@@ -1,0 +1,168 @@
+"""Series and rollups in SQLite or PostgreSQL. data-path.md section 11; ADR 105."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from didymos_kit.database.engine import Database
+from sqlalchemy import and_, delete, insert, literal, or_, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from didymos_twin_state.adapters.tables import HELD, PARCELS, ROLLUPS, SERIES, TWINS
+from didymos_twin_state.application.past_ports import Ages, ChunkRow, Due, Folding, FreshParcel, SeriesRow
+from didymos_twin_state.application.ports import SealedBlob, StoredParcel
+
+SLICE: Final = 200  # parcels fetched at once
+CLAUSES: Final = 200  # of one statement
+MOST_VALUES: Final = 5_000  # of one statement; SQLite takes 32,766
+
+
+class _NotFreshError(Exception):
+    """Another fold, or an erasure, was first."""
+
+
+class SqlPast:
+    """`TwinPast` on kit's database. The parcels that a fold marks are its fence: of two folds one finds them fresh."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def fresh(self, part: int, twin: str, from_us: int, to_us: int) -> AsyncIterator[FreshParcel]:
+        """A slice at a time: an open cursor would pin the file."""
+        place = (PARCELS.c.t_min_us, PARCELS.c.source_offset, PARCELS.c.idx)
+        query = select(PARCELS).where(
+            PARCELS.c.part == part, PARCELS.c.twin == twin, ~PARCELS.c.folded, PARCELS.c.t_min_us < to_us,
+            PARCELS.c.t_max_us >= from_us,
+        )  # fmt: skip
+        query = query.order_by(*place).limit(SLICE)
+        following = query
+        while True:
+            async with self._database.read() as connection:
+                rows = (await connection.execute(following)).all()
+            for row in rows:
+                yield _fresh(row)
+            if len(rows) < SLICE:
+                return
+            last = (rows[-1].t_min_us, rows[-1].source_offset, rows[-1].idx)
+            following = query.where(tuple_(*place) > tuple_(*(literal(each) for each in last)))
+
+    async def series(self, twin: str, name: str, from_us: int, to_us: int) -> Sequence[SeriesRow]:
+        query = select(SERIES).where(
+            SERIES.c.twin == twin, SERIES.c.property == name, SERIES.c.bucket_us < to_us, SERIES.c.t_min_us < to_us,
+            SERIES.c.t_max_us >= from_us,
+        )  # fmt: skip
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query.order_by(SERIES.c.bucket_us))).all()
+        return [
+            SeriesRow(row.property, row.bucket_us, row.t_min_us, row.t_max_us, row.readings, _blob(row)) for row in rows
+        ]
+
+    async def chunks(self, twin: str, name: str, step_us: int, from_us: int, to_us: int) -> Sequence[ChunkRow]:
+        query = select(ROLLUPS).where(
+            ROLLUPS.c.twin == twin, ROLLUPS.c.property == name, ROLLUPS.c.step_us == step_us,
+            ROLLUPS.c.bucket_us >= from_us, ROLLUPS.c.bucket_us < to_us,
+        )  # fmt: skip
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query.order_by(ROLLUPS.c.bucket_us))).all()
+        return [ChunkRow(row.property, row.step_us, row.bucket_us, _blob(row)) for row in rows]
+
+    async def due(self, part: int, before_us: int, after: str, limit: int) -> Sequence[Due]:
+        names = select(PARCELS.c.twin).where(
+            PARCELS.c.part == part, ~PARCELS.c.folded, PARCELS.c.twin > after, PARCELS.c.t_max_us < before_us
+        )
+        found = names.distinct().order_by(PARCELS.c.twin).limit(limit).subquery()
+        query = select(found.c.twin, TWINS.c.profile).outerjoin(TWINS, TWINS.c.id == found.c.twin)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query.order_by(found.c.twin))).all()
+        return [Due(row.twin, row.profile or "") for row in rows]
+
+    async def fold(self, folding: Folding) -> bool:
+        try:
+            async with self._database.unit_of_work() as tx:
+                await _fold(tx.connection, folding)
+        except _NotFreshError:
+            return False
+        return True
+
+    async def expire(self, ages: Ages, limit: int) -> int:
+        old_parcels = PARCELS.c.t_max_us < ages.parcels_us
+        rules = [
+            (PARCELS, and_(old_parcels, PARCELS.c.folded)),
+            (HELD, HELD.c.t_max_us < ages.parcels_us),
+            (SERIES, SERIES.c.t_max_us < ages.series_us),
+            *(
+                (ROLLUPS, and_(ROLLUPS.c.step_us == step, ROLLUPS.c.bucket_us < before))
+                for step, before in ages.chunks_us.items()
+            ),
+        ]
+        went = 0
+        for table, old in rules:
+            keys = list(table.primary_key.columns)
+            async with self._database.unit_of_work() as tx:
+                some = select(*keys).where(old).limit(limit)
+                went += (await tx.connection.execute(delete(table).where(tuple_(*keys).in_(some)))).rowcount
+        return went
+
+
+async def _fold(connection: AsyncConnection, folding: Folding) -> None:
+    twin = folding.twin
+    await _mark(connection, folding)
+    gone = [
+        and_(SERIES.c.property == name, SERIES.c.bucket_us >= begin, SERIES.c.bucket_us < end)
+        for name, begin, end in folding.gone
+    ]
+    for first in range(0, len(gone), CLAUSES):
+        await connection.execute(delete(SERIES).where(SERIES.c.twin == twin, or_(*gone[first : first + CLAUSES])))
+    series = [
+        {
+            "twin": twin, "property": row.name, "bucket_us": row.bucket_us, "t_min_us": row.t_min_us,
+            "t_max_us": row.t_max_us, "readings": row.readings, **_sealed(row.blob),
+        }
+        for row in folding.series
+    ]  # fmt: skip
+    if series:
+        await connection.execute(insert(SERIES), series)
+    if folding.chunks:
+        await _store_chunks(connection, twin, folding.chunks)
+
+
+async def _mark(connection: AsyncConnection, folding: Folding) -> None:
+    """Raises _NotFreshError."""
+    place = tuple_(PARCELS.c.source_offset, PARCELS.c.idx)
+    marked = 0
+    for first in range(0, len(folding.parcels), MOST_VALUES):
+        some = list(folding.parcels[first : first + MOST_VALUES])
+        mine = update(PARCELS).where(
+            PARCELS.c.part == folding.part, PARCELS.c.twin == folding.twin, ~PARCELS.c.folded, place.in_(some)
+        )
+        marked += (await connection.execute(mine.values(folded=True))).rowcount
+    if marked != len(folding.parcels):
+        raise _NotFreshError
+
+
+async def _store_chunks(connection: AsyncConnection, twin: str, chunks: Sequence[ChunkRow]) -> None:
+    """Deleted and inserted: the marked parcels keep all others away."""
+    place = tuple_(ROLLUPS.c.property, ROLLUPS.c.step_us, ROLLUPS.c.bucket_us)
+    for first in range(0, len(chunks), MOST_VALUES):
+        some = [(row.name, row.step_us, row.bucket_us) for row in chunks[first : first + MOST_VALUES]]
+        await connection.execute(delete(ROLLUPS).where(ROLLUPS.c.twin == twin, place.in_(some)))
+    rows = [
+        {
+            "twin": twin, "property": row.name, "step_us": row.step_us, "bucket_us": row.bucket_us,
+            **_sealed(row.blob),
+        }
+        for row in chunks
+    ]  # fmt: skip
+    await connection.execute(insert(ROLLUPS), rows)
+
+
+def _sealed(blob: SealedBlob) -> dict[str, Any]:
+    return {"key_epoch": blob.key_epoch, "salt": blob.salt, "sealed": blob.sealed}
+
+
+def _blob(row: Any) -> SealedBlob:  # noqa: ANN401 - a row of either table
+    return SealedBlob(row.key_epoch, row.salt, row.sealed)
+
+
+def _fresh(row: Any) -> FreshParcel:  # noqa: ANN401 - a row of PARCELS
+    stored = StoredParcel(row.twin, row.device, row.stream, row.number, row.digest, row.source_offset, _blob(row))
+    return FreshParcel(stored, row.idx, row.t_max_us)

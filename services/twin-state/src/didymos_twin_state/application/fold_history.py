@@ -1,0 +1,201 @@
+"""Folding: parcels of closed hours or days become series and rollups. data-path.md section 11; ADR 105.
+
+A fold adds to what is stored, so nothing needs to be known of buckets that are stale: late parcels are folded like
+others, and a fold that is repeated writes what is there already.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+import numpy as np
+from didymos_readings import Profile
+
+from didymos_twin_state.application.past_ports import ChunkRow, Due, Folding, FreshParcel, SeriesRow, TwinPast
+from didymos_twin_state.application.permits import feature
+from didymos_twin_state.application.ports import SealedBlob, Seals, StoredParcel
+from didymos_twin_state.application.read_twin import part_of
+from didymos_twin_state.domain.columns import MixedUnitsError, Slab, joined, readings_of, settled, slabs_of
+from didymos_twin_state.domain.packing import Chunk, pack_chunk, pack_slab, unpack_chunk, unpack_slab
+from didymos_twin_state.domain.reading import OpenParcel
+from didymos_twin_state.domain.rollup import (
+    CHUNK_US,
+    DAY_US,
+    HOUR_US,
+    MINUTE_US,
+    NONE,
+    Entries,
+    entries_of,
+    replaced,
+    rolled,
+)
+
+GRACE_US: Final = 5 * MINUTE_US  # after a bucket closed
+SLOW_SECONDS: Final = 60.0  # readings this far apart make buckets of a day
+PARCELS: Final = 500  # of one fold
+READINGS: Final = 200_000
+Open: TypeAlias = Callable[[StoredParcel], Awaitable[OpenParcel | None]]
+
+
+class ErasedError(Exception):
+    """The keys of the twin are destroyed: there is nothing to fold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What folding works with."""
+
+    past: TwinPast
+    opened: Open
+    seals: Seals
+
+
+def bucket_us(profile: Profile | None) -> int:
+    """A day if what comes regularly under this profile comes at most once a minute, else an hour."""
+    rules = [] if profile is None or profile.other is not None else list(profile.properties.values())
+    periods = [rule.period_s for rule in rules if rule.period_s is not None]
+    return DAY_US if periods and min(periods) >= SLOW_SECONDS else HOUR_US
+
+
+async def fold_twin(due: Due, profile: Profile | None, now_us: int, folder: Folder) -> int:
+    """Fold the oldest fresh parcels of closed buckets. How many were folded: 0 when there are none, or others did."""
+    size = bucket_us(profile)
+    closed_us = (now_us - GRACE_US) // size * size
+    part, taken, slabs = part_of(due.twin), [], dict[str, list[Slab]]()
+    readings = 0
+    async with aclosing(folder.past.fresh(part, due.twin, 0, closed_us)) as found:  # type: ignore[type-var]
+        async for fresh in found:
+            if fresh.t_max_us >= closed_us:
+                continue
+            parcel = await folder.opened(fresh.stored)
+            if parcel is None:
+                return 0
+            taken.append(fresh)
+            readings += parcel.count
+            for name in {column.property for column in parcel.columns}:
+                slabs.setdefault(name, []).extend(slabs_of(parcel, name))
+            if len(taken) >= PARCELS or readings >= READINGS:
+                break
+    if not taken:
+        return 0
+    written = _Written(due.twin, part, taken)
+    try:
+        for name, each in slabs.items():
+            await _property(name, joined(each), size, written, folder)
+    except ErasedError:
+        return 0
+    return len(taken) if await folder.past.fold(written.folding()) else 0
+
+
+@dataclass(slots=True)
+class _Written:
+    """The fold as it is put together."""
+
+    twin: str
+    part: int
+    taken: list[FreshParcel]
+    gone: list[tuple[str, int, int]] = field(default_factory=list)
+    series: list[SeriesRow] = field(default_factory=list)
+    chunks: list[ChunkRow] = field(default_factory=list)
+
+    def folding(self) -> Folding:
+        places = [(each.stored.offset, each.index) for each in self.taken]
+        return Folding(self.twin, self.part, places, self.gone, self.series, self.chunks)
+
+
+async def _property(name: str, fresh: Slab, size: int, written: _Written, folder: Folder) -> None:
+    chunks = _Chunks(written.twin, name, folder)
+    for bucket in np.unique(fresh.times_us // size).tolist():
+        begin, end = bucket * size, (bucket + 1) * size
+        held = await opened_slabs(written.twin, await folder.past.series(written.twin, name, begin, end), folder.seals)
+        slab = settled(joined([*held, fresh.within(begin, end)]))
+        written.gone.append((name, begin, end))
+        blob = await _seal(written.twin, name, pack_slab(slab), folder.seals)
+        times = slab.times_us
+        written.series.append(SeriesRow(name, begin, int(times[0]), int(times[-1]), len(slab), blob))
+        await _roll(slab, begin, end, chunks)
+    written.chunks += await chunks.rows()
+
+
+async def _roll(slab: Slab, begin_us: int, end_us: int, chunks: "_Chunks") -> None:
+    """Entries of all steps that the bucket touches."""
+    try:
+        found = readings_of(slab, (begin_us, end_us))
+    except MixedUnitsError:
+        found = None
+    numbers = None if found is None else found.numbers
+    if found is None or numbers is None:
+        for step in CHUNK_US:
+            await chunks.put(step, NONE, begin_us, end_us, None)
+        return
+    minutes = rolled(entries_of(found.times_us, numbers), MINUTE_US)
+    hours = rolled(minutes, HOUR_US)
+    await chunks.put(MINUTE_US, minutes, begin_us, end_us, found.unit)
+    await chunks.put(HOUR_US, hours, begin_us, end_us, found.unit)
+    day = begin_us // DAY_US * DAY_US
+    kept, _, mixed = await chunks.held(HOUR_US, day)  # of all hours of the day
+    hours = kept[(kept["begin"] >= day) & (kept["begin"] < day + DAY_US)]
+    await chunks.put(DAY_US, rolled(hours, DAY_US), day, day + DAY_US, None if mixed else found.unit)
+
+
+class _Chunks:
+    """The chunks of a property that a fold changes, each read once."""
+
+    def __init__(self, twin: str, name: str, folder: Folder) -> None:
+        self._twin, self._name, self._folder = twin, name, folder
+        self._held: dict[tuple[int, int], tuple[Entries, str, bool]] = {}  # entries, unit, mixed
+
+    async def put(self, step_us: int, fresh: Entries, begin_us: int, end_us: int, unit: str | None) -> None:
+        """`unit` None: its readings do not convert into each other, or are no numbers."""
+        entries, held, mixed = await self.held(step_us, begin_us)
+        key = (step_us, begin_us // CHUNK_US[step_us] * CHUNK_US[step_us])
+        outside = entries[(entries["begin"] < begin_us) | (entries["begin"] >= end_us)]
+        mixed = mixed or unit is None or bool(len(outside) and len(fresh) and held != unit)
+        kept = held if not len(fresh) or unit is None else unit
+        self._held[key] = (replaced(entries, fresh, begin_us, end_us), kept, mixed)
+
+    async def rows(self) -> list[ChunkRow]:
+        found = []
+        for (step, begin), (entries, unit, mixed) in self._held.items():
+            blob = await _seal(self._twin, self._name, pack_chunk(entries, unit, mixed=mixed), self._folder.seals)
+            found.append(ChunkRow(self._name, step, begin, blob))
+        return found
+
+    async def held(self, step_us: int, at_us: int) -> tuple[Entries, str, bool]:
+        """The chunk around `at_us`: entries, unit, and whether it is mixed."""
+        begin = at_us // CHUNK_US[step_us] * CHUNK_US[step_us]
+        known = self._held.get((step_us, begin))
+        if known is None:
+            rows = await self._folder.past.chunks(self._twin, self._name, step_us, begin, begin + 1)
+            found = await opened_chunks(self._twin, rows, self._folder.seals)
+            known = (found[begin].entries, found[begin].unit, found[begin].mixed) if found else (NONE, "", False)
+            self._held[step_us, begin] = known
+        return known
+
+
+async def opened_slabs(twin: str, rows: Sequence[SeriesRow], seals: Seals) -> list[Slab]:
+    """Series, opened; none once the keys are destroyed."""
+    found = []
+    for row in rows:
+        plain = await seals.open_blob(twin, row.blob, feature(row.name))
+        if plain is not None:
+            found.append(unpack_slab(plain))
+    return found
+
+
+async def opened_chunks(twin: str, rows: Sequence[ChunkRow], seals: Seals) -> Mapping[int, Chunk]:
+    """Chunks by their begin, opened; none once the keys are destroyed."""
+    found = {}
+    for row in rows:
+        plain = await seals.open_blob(twin, row.blob, feature(row.name))
+        if plain is not None:
+            found[row.bucket_us] = unpack_chunk(plain)
+    return found
+
+
+async def _seal(twin: str, name: str, plain: bytes, seals: Seals) -> SealedBlob:
+    blob = await seals.seal_blob(twin, plain, feature(name))
+    if blob is None:
+        raise ErasedError(twin)
+    return blob

@@ -1,0 +1,89 @@
+"""What the past is stored in: fresh parcels, series, rollups. data-path.md section 11; ADR 105."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from didymos_twin_state.application.ports import SealedBlob, StoredParcel
+
+
+@dataclass(frozen=True, slots=True)
+class FreshParcel:
+    """A parcel that no series holds yet. `t_max_us`: of its last reading."""
+
+    stored: StoredParcel
+    index: int  # within its record
+    t_max_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A twin with parcels to fold."""
+
+    twin: str
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """Settled readings of one property in the bucket that begins at `bucket_us`, sealed."""
+
+    name: str
+    bucket_us: int
+    t_min_us: int
+    t_max_us: int
+    readings: int
+    blob: SealedBlob
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """Entries of one step from `bucket_us` on, sealed."""
+
+    name: str
+    step_us: int
+    bucket_us: int
+    blob: SealedBlob
+
+
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """What folding some parcels of a twin writes. `gone`: (property, from, to) whose series rows these replace."""
+
+    twin: str
+    part: int
+    parcels: Sequence[tuple[int, int]]  # offset and index
+    gone: Sequence[tuple[str, int, int]]
+    series: Sequence[SeriesRow]
+    chunks: Sequence[ChunkRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """What may go: parcels that are folded, series and chunks, all of whose readings are older than this (us)."""
+
+    parcels_us: int
+    series_us: int
+    chunks_us: dict[int, int]  # by step
+
+
+class TwinPast(Protocol):
+    """Read fresh parcels first, then series and rollups: what is folded in between is then seen twice, never lost."""
+
+    def fresh(self, part: int, twin: str, from_us: int, to_us: int, /) -> AsyncIterator[FreshParcel]:
+        """Parcels that no series holds and that may hold readings of the half-open span, by their first reading."""
+
+    async def series(self, twin: str, name: str, from_us: int, to_us: int) -> Sequence[SeriesRow]:
+        """Rows that hold readings of the half-open span, by bucket."""
+
+    async def chunks(self, twin: str, name: str, step_us: int, from_us: int, to_us: int) -> Sequence[ChunkRow]:
+        """Rows of a step whose bucket begins in the half-open span, by bucket."""
+
+    async def due(self, part: int, before_us: int, after: str, limit: int, /) -> Sequence[Due]:
+        """Twins by id from `after` on, with fresh parcels whose last reading is before `before_us`."""
+
+    async def fold(self, folding: Folding) -> bool:
+        """Write it all in one transaction; False, and nothing is written, if one of its parcels is fresh no more."""
+
+    async def expire(self, ages: Ages, limit: int) -> int:
+        """Delete what is too old, at most `limit` rows of each table. How many went."""
