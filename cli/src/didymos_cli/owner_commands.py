@@ -36,6 +36,22 @@ def new(
 
 
 @app.command()
+def enrol(
+    wallet: WalletPath,
+    device: Annotated[str, typer.Argument(help="DID of the device: it made its key itself.")],
+    profile: Annotated[str, typer.Option(help="What its readings mean, as id@version.")] = "glucose@1",
+    path: Annotated[list[str], typer.Option(help="Paths that it may send.")] = ["features/**"],  # noqa: B006
+    house: HousePath = CARD,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Let one more device send readings of the twin, for a year."""
+    from didymos_cli import owner_steps
+
+    step = owner_steps.enrol(device, profile, tuple(path))
+    _say(owner_steps.run(step, wallet, house, passphrase_of(passphrase_file)))
+
+
+@app.command()
 def send(
     wallet: WalletPath,
     readings: Annotated[Path, typer.Argument(dir_okay=False, help="CSV with a header: time (with its zone), value.")],

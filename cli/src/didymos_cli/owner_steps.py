@@ -93,6 +93,17 @@ def make_twin(profile: str, paths: tuple[str, ...]) -> Step:
     return step
 
 
+def enrol(device: str, profile: str, paths: tuple[str, ...]) -> Step:
+    """A device with a key of its own."""
+
+    async def step(desk: Desk) -> object:
+        did = parse_did(device)
+        await enrol_device(desk.client, did, desk.twin, paths, profile)
+        return {"twin": desk.twin, "device": did}
+
+    return step
+
+
 def send_file(path: Path, property_: str, unit: str, profile: str) -> Step:
     async def step(desk: Desk) -> object:
         column = read_column(path, desk.twin, property_, unit)

@@ -1,0 +1,180 @@
+"""One connection to an MQTT 5 broker: messages come in order and are acknowledged by hand, in that order. MQTT 5.0 4.6.
+
+The session outlives the connection: what was not acknowledged is sent again to whoever connects under the same name.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from didymos_contracts.errors.platform import PLATFORM_INVALID_SETTING
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+from pydantic import SecretStr
+
+UNACKNOWLEDGED: Final = 64
+WAITING: Final = 1024  # messages of QoS 0 are let go beyond: nobody else bounds them
+SESSION_SECONDS: Final = 7 * 86_400
+KEEP_ALIVE_SECONDS: Final = 30
+CONNECT_SECONDS: Final = 10.0
+PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where it is, and under which name we keep our session there."""
+
+    host: str
+    port: int
+    tls: bool
+    user: str
+    password: str
+    client: str
+
+
+def broker_of(url: SecretStr, client: str) -> Broker:
+    """Of `mqtt[s]://[user:password@]host[:port]`. Raises PLATFORM_INVALID_SETTING."""
+    where = urlsplit(url.get_secret_value())
+    try:
+        port = where.port
+    except ValueError:
+        port = 0
+    if where.scheme not in PORTS or not where.hostname or port == 0 or where.path.strip("/"):
+        detail = "mqtt[s]://[user:password@]host[:port] is expected"
+        raise PLATFORM_INVALID_SETTING.problem(name="DIDYMOS_INGESTION__MQTT__URL", detail=detail)
+    user, password = unquote(where.username or ""), unquote(where.password or "")
+    return Broker(where.hostname, port or PORTS[where.scheme], where.scheme == "mqtts", user, password, client)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`media`, `answer_to` and `correlation`: properties of MQTT 5, empty where the sender gave none."""
+
+    topic: str
+    payload: bytes
+    media: str
+    answer_to: str
+    correlation: bytes
+    mid: int
+    qos: int
+
+
+class Line:
+    """A connection that is up. One event loop; paho's thread does the reading and writing."""
+
+    def __init__(self, client: Client, came: "asyncio.Queue[Message | None]") -> None:
+        self._client, self._came = client, came
+
+    async def next(self) -> Message | None:
+        """None once the connection is gone."""
+        return await self._came.get()
+
+    def ack(self, message: Message) -> None:
+        """Nothing of it is sent again."""
+        self._client.ack(message.mid, message.qos)
+
+    def answer(self, message: Message, payload: bytes, media: str) -> None:
+        """To the Response Topic that the message names, with its Correlation Data."""
+        said = _properties(PacketTypes.PUBLISH)
+        said.ContentType = media
+        if message.correlation:
+            said.CorrelationData = message.correlation
+        self._client.publish(message.answer_to, payload, qos=1, properties=said)
+
+
+@asynccontextmanager
+async def connected(broker: Broker, topics: Sequence[str], lost: Callable[[], None]) -> AsyncIterator[Line]:
+    """Subscribed to `topics`. `lost` hears of each message of QoS 0 that is let go. Raises OSError, TimeoutError.
+
+    At the end the connection is dropped, and the broker keeps the session with all that was not acknowledged.
+    """
+    loop = asyncio.get_running_loop()
+    came: asyncio.Queue[Message | None] = asyncio.Queue()
+    ready: asyncio.Future[None] = loop.create_future()
+    client = Client(
+        CallbackAPIVersion.VERSION2, broker.client, protocol=MQTTv5, manual_ack=True, reconnect_on_failure=False
+    )
+    if broker.tls:
+        client.tls_set_context(ssl.create_default_context())
+    if broker.user:
+        client.username_pw_set(broker.user, broker.password)
+
+    def settle(error: str) -> None:
+        if ready.done():
+            return
+        if error:
+            ready.set_exception(ConnectionError(error))
+        else:
+            ready.set_result(None)
+
+    def take(message: Message) -> None:
+        if message.qos == 0 and came.qsize() >= WAITING:
+            lost()
+        else:
+            came.put_nowait(message)
+
+    def ended(reason: str) -> None:
+        settle(f"the broker closed the connection: {reason}")
+        came.put_nowait(None)
+
+    def on_connect(_c: Client, _d: object, _flags: ConnectFlags, reason: ReasonCode, _p: Properties | None) -> None:
+        if reason.is_failure:
+            loop.call_soon_threadsafe(settle, f"the broker refuses us: {reason}")
+        else:
+            client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in topics])
+
+    def on_subscribe(_c: Client, _d: object, _mid: int, reasons: list[ReasonCode], _p: Properties | None) -> None:
+        refused = [str(reason) for reason in reasons if reason.is_failure]
+        loop.call_soon_threadsafe(settle, f"the broker refuses a topic: {refused[0]}" if refused else "")
+
+    def on_message(_c: Client, _d: object, message: MQTTMessage) -> None:
+        loop.call_soon_threadsafe(take, _message(message))
+
+    def on_disconnect(
+        _c: Client, _d: object, _flags: DisconnectFlags, reason: ReasonCode, _p: Properties | None
+    ) -> None:
+        loop.call_soon_threadsafe(ended, str(reason))
+
+    client.on_connect, client.on_subscribe = on_connect, on_subscribe
+    client.on_message, client.on_disconnect = on_message, on_disconnect
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await asyncio.to_thread(
+                client.connect, broker.host, broker.port, KEEP_ALIVE_SECONDS, clean_start=False, properties=_session()
+            )
+            client.loop_start()
+            await ready
+        yield Line(client, came)
+    finally:
+        client.disconnect()
+        await asyncio.to_thread(client.loop_stop)
+        if ready.done() and not ready.cancelled():
+            ready.exception()
+
+
+def _session() -> Properties:
+    said = _properties(PacketTypes.CONNECT)
+    said.SessionExpiryInterval = SESSION_SECONDS
+    said.ReceiveMaximum = UNACKNOWLEDGED
+    return said
+
+
+def _properties(packet: int) -> Properties:
+    return Properties(packet)  # type: ignore[no-untyped-call] # of the library
+
+
+def _message(said: MQTTMessage) -> Message:
+    properties: Any = said.properties
+    return Message(
+        said.topic, bytes(said.payload), str(getattr(properties, "ContentType", "")),
+        str(getattr(properties, "ResponseTopic", "")), bytes(getattr(properties, "CorrelationData", b"")),
+        said.mid, said.qos,
+    )  # fmt: skip

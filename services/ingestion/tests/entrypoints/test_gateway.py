@@ -1,0 +1,212 @@
+"""The MQTT gateway between a real broker and the running service."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from didymos.ingestion.v1.ingestion_events_pb2 import ReadingsAccepted
+from didymos_contracts.errors import Problem
+from didymos_contracts.topics import READINGS
+from didymos_ingestion.adapters.mqtt import Broker
+from didymos_ingestion.bootstrap import bootstrap
+from didymos_ingestion.domain.quota import SHED_BYTES, Load
+from didymos_ingestion.domain.vouched import Vouched
+from didymos_ingestion.entrypoints.gateway import Gateway
+from didymos_ingestion.entrypoints.intake import Intake, Meters
+from didymos_ingestion.settings import IngestionSettings, MqttSettings
+from didymos_kit.eventlog import Stored
+from didymos_kit.service import Stopping
+from didymos_kit.telemetry.metrics import Metrics
+from didymos_readings import Assurance, DeviceStream, Envelope, encode_batch, encode_batch_json
+from didymos_testing.did import OWNER, a_signer
+from didymos_testing.house import World, a_house, served
+from didymos_testing.ingestion import DEVICE, TWIN, AnEnrolment, IntakeWorld, a_signed_batch, an_enrolment_credential
+from didymos_testing.mqtt_broker import MqttBroker, MqttSender, a_broker
+from didymos_testing.readings import a_column
+from pydantic import SecretStr
+
+TOPIC = f"didymos/v1/batch/{DEVICE.did}"
+ANSWERS = "didymos/v1/answers/tests"
+LEVEL = {"n": "glucose/level", "u": "kg/m3", "v": 1.02, "t": 0}
+
+
+def settings(broker: MqttBroker, share: str = "didymos", **changes: Any) -> IngestionSettings:
+    vouched = {"ward/7/glucose": DEVICE.did, "open/{device}/senml": ""}
+    mqtt = MqttSettings(url=SecretStr(broker.url), client="gateway", share=share, vouched=vouched)
+    return IngestionSettings(**{"mqtt": mqtt, **changes})
+
+
+@asynccontextmanager
+async def a_world(folder: Path, broker: MqttBroker, **changes: Any) -> AsyncIterator[World]:
+    """With DEVICE enrolled, and known to be."""
+    async with AsyncExitStack() as stack:
+        house = await stack.enter_async_context(a_house(folder / "house"))
+        service = await stack.enter_async_context(bootstrap(settings(broker, **changes), house))
+        world = await stack.enter_async_context(served(house, service))
+        await world.identity.register(TWIN, OWNER.did)
+        now = house.clock.now_us()
+        await house.wait(await world.identity.enrol(an_enrolment_credential(DEVICE.did, TWIN, OWNER.did, now)))
+        async with asyncio.timeout(20):
+            while house.metrics.sample("didymos_ingestion_mqtt_connected") != 1:  # noqa: ASYNC110 - a gauge sets no event
+                await asyncio.sleep(0.01)
+        yield world
+
+
+def a_batch(world: World, values: Sequence[float] = (100.0, 101.0), number: int = 1) -> Envelope:
+    stream, now = DeviceStream(DEVICE, world.house.org, "glucose@1", number=number), world.house.clock.now_us()
+    return stream.batch([a_column(np.array(values), twin=TWIN, last_us=now)], now)
+
+
+async def accepted(world: World) -> list[Any]:
+    found: list[Stored] = []
+    async with world.house.event_log.tail(READINGS.name, found.append) as tail:
+        await tail.ready()
+    return [parcel for each in found for parcel in ReadingsAccepted.FromString(each.value or b"").parcels]
+
+
+def counted(world: World, outcome: str) -> float:
+    return world.house.metrics.sample("didymos_ingestion_mqtt_messages_total", outcome=outcome) or 0.0
+
+
+async def test_a_signed_batch_is_in_the_log_when_its_sender_is_answered(tmp_path: Path) -> None:
+    async with a_broker(tmp_path / "broker") as broker, a_world(tmp_path, broker) as world:
+        batch = a_batch(world)
+        async with MqttSender(broker, ANSWERS) as sender:
+            await sender.publish(TOPIC, encode_batch(batch), CorrelationData=b"7")
+            said = await sender.answer()
+            assert getattr(said.properties, "CorrelationData", b"") == b"7"
+            taken = json.loads(said.payload)
+            assert (taken["batch"], taken["accepted"], taken["refused"]) == (batch.digest.hex(), 2, [])
+            mirror = a_batch(world, number=2)
+            media = "application/vnd.didymos.batch+json"
+            await sender.publish(TOPIC, encode_batch_json(mirror), media)
+            assert json.loads((await sender.answer()).payload)["accepted"] == 2
+        found = await accepted(world)
+    assert [(parcel.number, int(parcel.assurance)) for parcel in found] == [(1, 1), (2, 1)]
+
+
+async def test_unsigned_readings_come_in_on_topics_that_are_vouched_for(tmp_path: Path) -> None:
+    async with a_broker(tmp_path / "broker") as broker, a_world(tmp_path, broker) as world:
+        async with MqttSender(broker, ANSWERS) as sender:
+            for topic in ("ward/7/glucose", f"open/{DEVICE.did}/senml"):
+                await sender.publish(topic, json.dumps([{**LEVEL, "v": 1.02 + len(topic) / 1e6}]).encode())
+                assert json.loads((await sender.answer()).payload)["accepted"] == 1
+        found = await accepted(world)
+    assert {(parcel.device, int(parcel.assurance)) for parcel in found} == {(DEVICE.did, int(Assurance.GATEWAY))}
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "media", "code"),
+    [
+        (TOPIC, b"\xff", "", "batch.malformed"),
+        (TOPIC, b"[]", "application/senml+json", "batch.media_unsupported"),
+        (TOPIC, json.dumps([LEVEL]).encode(), "", "batch.malformed"),
+        (TOPIC, bytes(1_600_000), "", "batch.too_large"),
+        ("ward/7/glucose", b"[]", "image/png", "batch.media_unsupported"),
+        ("ward/7/glucose", b"no json", "", "batch.malformed"),
+        ("open/nobody/senml", json.dumps([LEVEL]).encode(), "", "batch.device_unknown"),
+    ],
+)
+async def test_what_cannot_be_taken_is_told_to_the_response_topic(
+    tmp_path: Path, topic: str, payload: bytes, media: str, code: str
+) -> None:
+    async with a_broker(tmp_path / "broker") as broker, a_world(tmp_path, broker) as world:
+        async with MqttSender(broker, ANSWERS) as sender:
+            await sender.publish(topic, payload, media)
+            said = json.loads((await sender.answer()).payload)
+        assert (said["code"], said["retry"]) == (code, "never")
+        assert counted(world, "refused") == 1
+        assert await accepted(world) == []
+
+
+async def test_no_sender_makes_the_gateway_speak_elsewhere(tmp_path: Path) -> None:
+    async with a_broker(tmp_path / "broker") as broker, a_world(tmp_path, broker) as world:
+        async with MqttSender(broker, "didymos/v1/#") as sender:
+            await sender.publish(TOPIC, b"\xff", ResponseTopic="didymos/v1/batch/again")
+            await sender.publish(TOPIC, b"\xff", ResponseTopic="didymos/v1/answers/me")
+            heard = [(await sender.answer()).topic for _ in range(3)]
+        assert heard == [TOPIC, TOPIC, "didymos/v1/answers/me"]
+        assert counted(world, "refused") == 2
+
+
+async def test_a_failed_append_is_not_acknowledged_and_the_broker_sends_again(tmp_path: Path) -> None:
+    world, metrics, stopping = IntakeWorld().enrol(AnEnrolment()), Metrics(), Stopping()
+    world.writer.full = True
+    intake = Intake(world.ports, world.clock, a_signer("ingestion"), Load(SHED_BYTES), Meters(metrics))
+
+    def returned() -> float:
+        return metrics.sample("didymos_ingestion_mqtt_messages_total", outcome="returned") or 0.0
+
+    async with a_broker(tmp_path / "broker") as broker, MqttSender(broker, ANSWERS) as sender:
+        mine = Broker("127.0.0.1", broker.port, tls=False, user="", password="", client="gateway")
+        running = asyncio.create_task(Gateway(mine, "didymos", Vouched({}), intake, metrics).run(stopping))
+        async with asyncio.timeout(20):
+            while metrics.sample("didymos_ingestion_mqtt_connected") != 1:  # noqa: ASYNC110 - a gauge sets no event
+                await asyncio.sleep(0.01)
+        for number in (1, 2, 3):
+            await sender.publish(TOPIC, encode_batch(a_signed_batch(number=number)))
+        async with asyncio.timeout(20):
+            while returned() < 2:  # noqa: ASYNC110 - nor does a counter
+                await asyncio.sleep(0.01)
+        assert world.writer.records == []
+        world.writer.full = False
+        answered = [json.loads((await sender.answer()).payload)["accepted"] for _ in range(3)]
+        stopping.set()
+        await running
+    assert answered == [3, 3, 3]
+    assert [parcel.number for event in world.writer.accepted() for parcel in event.parcels] == [1, 2, 3]
+
+
+async def test_what_came_while_the_gateway_was_away_waits_for_it(tmp_path: Path) -> None:
+    async with a_broker(tmp_path / "broker") as broker:
+        async with a_world(tmp_path, broker) as world:
+            batch = encode_batch(a_batch(world))
+        async with MqttSender(broker, ANSWERS) as sender:
+            await sender.publish(TOPIC, batch)
+        await broker.stop()
+        await broker.start()
+        async with a_world(tmp_path, broker) as world, asyncio.timeout(20):
+            while not await accepted(world):  # noqa: ASYNC110 - nor does the log
+                await asyncio.sleep(0.02)
+
+
+async def test_a_broker_that_goes_and_comes_back_is_found_again(tmp_path: Path) -> None:
+    """Without a share: mosquitto 2.0.11 forgets shared subscriptions when it restarts, until we are back."""
+    async with a_broker(tmp_path / "broker") as broker, a_world(tmp_path, broker, share="") as world:
+        await broker.stop()
+        await broker.start()
+        async with MqttSender(broker, ANSWERS) as sender:
+            await sender.publish(TOPIC, encode_batch(a_batch(world)))
+            assert json.loads((await sender.answer()).payload)["accepted"] == 2
+
+
+async def test_the_role_of_the_gateway_answers_nothing_but_the_broker(tmp_path: Path) -> None:
+    async with a_broker(tmp_path / "broker") as broker, a_world(tmp_path, broker, role="mqtt") as world:
+        assert [service.routers for service in world.process.services if service.name == "ingestion"] == [()]
+        async with MqttSender(broker, ANSWERS) as sender:
+            await sender.publish(TOPIC, encode_batch(a_batch(world)))
+            assert json.loads((await sender.answer()).payload)["accepted"] == 2
+
+
+@pytest.mark.parametrize(
+    "mqtt",
+    [
+        {"url": "http://127.0.0.1"},
+        {"url": "mqtt://127.0.0.1:99999"},
+        {"url": "mqtt://h", "vouched": {"a/+": "did:key:z6Mk"}},
+        {"url": "mqtt://h", "vouched": {"didymos/v1/batch/x": "did:key:z6Mk"}},
+        {"url": "mqtt://h", "vouched": {"a/{device}": "did:key:z6Mk"}},
+        {"url": "mqtt://h", "vouched": {"a/x{device}": ""}},
+        {"url": "mqtt://h", "vouched": {"a/b": ""}},
+    ],
+)
+async def test_a_setting_that_cannot_hold_ends_the_start(tmp_path: Path, mqtt: dict[str, Any]) -> None:
+    async with a_house(tmp_path) as house:
+        with pytest.raises(Problem, match=r"platform\.invalid_setting"):
+            async with bootstrap(IngestionSettings(mqtt=MqttSettings(**mqtt)), house):
+                pass
