@@ -17,8 +17,8 @@ CEFACT: Final[dict[str, str]] = {
     "KNT": "[kn_i]", "MSK": "m/s2", "DD": "deg", "C81": "rad", "MQH": "m3/h", "MQS": "m3/s", "L2": "L/min",
     "G51": "L/s", "E32": "L/h",
     # temperature, pressure, force
-    "CEL": "Cel", "FAH": "[degF]", "KEL": "K", "PAL": "Pa", "A97": "hPa", "KPA": "kPa", "MPA": "MPa", "BAR": "bar",
-    "MBR": "mbar", "PS": "[psi]", "ATM": "atm", "HN": "mm[Hg]", "NEW": "N", "NU": "N.m",
+    "CEL": "Cel", "FAH": "[degF]", "KEL": "K", "A48": "[degR]", "PAL": "Pa", "A97": "hPa", "KPA": "kPa", "MPA": "MPa",
+    "BAR": "bar", "MBR": "mbar", "PS": "[psi]", "ATM": "atm", "HN": "mm[Hg]", "NEW": "N", "NU": "N.m",
     # energy, electricity
     "JOU": "J", "KJO": "kJ", "3B": "MJ", "WHR": "W.h", "KWH": "kW.h", "MWH": "MW.h", "WTT": "W", "KWT": "kW",
     "MAW": "MW", "C31": "mW", "D46": "V.A", "KVA": "kV.A", "D44": "V.A{var}", "KVR": "kV.A{var}", "AMP": "A",

@@ -15,8 +15,8 @@ from didymos_readings.strict_json import parse_json
 
 ENTRIES: Final = 10_000
 MALFORMED: Final = "reading.malformed"
-READ: Final = frozenset({"registered", "preliminary", "final", "amended", "corrected"})
-TAKEN_BACK: Final = frozenset({"entered-in-error", "cancelled"})
+READ: Final = ("registered", "preliminary", "final", "amended", "corrected")
+TAKEN_BACK: Final = ("entered-in-error", "cancelled")
 _MODIFIERS: Final = ("modifierExtension", "implicitRules")
 
 

@@ -17,8 +17,13 @@ from didymos_readings.strict_json import parse_json
 
 ENTITIES: Final = 10_000
 _NO_ATTRIBUTES: Final = frozenset({"id", "type", "@context", "scope", "createdAt", "modifiedAt", "deletedAt"})
-_OTHER_TYPES: Final = frozenset(
-    {"Relationship", "ListRelationship", "LanguageProperty", "VocabProperty", "JsonProperty", "ListProperty"}
+_OTHER_TYPES: Final = (
+    "Relationship",
+    "ListRelationship",
+    "LanguageProperty",
+    "VocabProperty",
+    "JsonProperty",
+    "ListProperty",
 )
 _VALUES: Final = ("value", "object", "objectList", "languageMap", "vocab", "json", "valueList")
 NULL: Final = "urn:ngsi-ld:null"
