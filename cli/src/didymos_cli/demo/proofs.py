@@ -57,7 +57,7 @@ async def save_bundles(
         "payout": (hospital, largest["transfer"]),
     }
     for kind, (client, name) in wanted.items():
-        (folder / f"{kind}.json").write_bytes(await _bundle(client, kind, name))
+        (folder / f"{kind}.json").write_bytes(await bundle(client, kind, name))
     for name, path in (("policy.txt", "policy"), ("orgs.json", "orgs")):
         answer = await stage.http.get(f"{stage.card.origin}{LEDGER}/{path}")
         answer.raise_for_status()
@@ -66,7 +66,7 @@ async def save_bundles(
     return folder
 
 
-async def _bundle(client: Client, kind: str, name: str) -> bytes:
+async def bundle(client: Client, kind: str, name: str) -> bytes:
     async def ask() -> bytes:
         return (await client.call("POST", f"{LEDGER}/bundles", body={"kind": kind, "id": name})).content
 

@@ -17,10 +17,13 @@ from didymos_cli.demo.cast import Person, SiteCast
 from didymos_cli.owner import Given, window
 
 STOP_SECONDS: Final = 5.0
+PLATFORM: Final = "platform"
 
 
-def write_site(folder: Path, site: SiteCast, organisation: Signer, grants: Mapping[str, Given]) -> None:
-    """The folder that `python -m didymos_site` reads. `grants`: to train, by twin."""
+def write_site(
+    folder: Path, site: SiteCast, organisation: Signer, grants: Mapping[str, Given], placement: str = PLATFORM
+) -> None:
+    """The folder that `python -m didymos_site` reads. `grants`: to train, by twin; `placement`: of personal models."""
     (folder / "grants").mkdir(parents=True, exist_ok=True)
     _private(folder / "site.key", site.seed.hex())
     enrolment = sign_site_enrolment(site.signer.did, window(), organisation)
@@ -28,14 +31,14 @@ def write_site(folder: Path, site: SiteCast, organisation: Signer, grants: Mappi
     for number, person in enumerate(site.people, start=1):
         _write_series(folder / f"person-{number}.csv", person)
         (folder / "grants" / f"{number}.json").write_bytes(jcs(grants[person.twin].credential))
-    subjects = [_subject(number, person) for number, person in enumerate(site.people, start=1)]
+    subjects = [_subject(number, person, placement) for number, person in enumerate(site.people, start=1)]
     (folder / "site.json").write_bytes(jcs({"subjects": subjects}))
 
 
-def _subject(number: int, person: Person) -> dict[str, Any]:
+def _subject(number: int, person: Person, placement: str) -> dict[str, Any]:
     return {
         "twin": person.twin, "owner": person.owner.did, "series": f"person-{number}.csv", "person": person.name,
-        "placement": "platform",
+        "placement": placement,
     }  # fmt: skip
 
 
@@ -53,14 +56,14 @@ def _private(path: Path, text: str) -> None:
 
 
 @asynccontextmanager
-async def running_sites(folders: Sequence[Path], card: Card, organisation: Did) -> AsyncIterator[Callable[[], None]]:
+async def running_sites(folders: Sequence[Path], card: Card, *organisations: Did) -> AsyncIterator[Callable[[], None]]:
     """A process a folder, each with one thread of its own; ended by a signal, by their process ids.
 
-    What it gives raises RuntimeError once a site ended by itself.
+    Sites of these organisations mask with each other. What it gives raises RuntimeError once a site ended by itself.
     """
     async with AsyncExitStack() as stack:
         processes = {
-            folder: await stack.enter_async_context(running_site(folder, card, organisation)) for folder in folders
+            folder: await stack.enter_async_context(running_site(folder, card, *organisations)) for folder in folders
         }
 
         def check() -> None:
@@ -77,11 +80,12 @@ async def running_sites(folders: Sequence[Path], card: Card, organisation: Did) 
 
 
 @asynccontextmanager
-async def running_site(folder: Path, card: Card, organisation: Did) -> AsyncIterator[asyncio.subprocess.Process]:
+async def running_site(folder: Path, card: Card, *organisations: Did) -> AsyncIterator[asyncio.subprocess.Process]:
     """One process; what it says goes to `site.log` in its folder."""
     command = [
         sys.executable, "-m", "didymos_site", "run", "--folder", str(folder), "--coordinator", card.grpc, "--origin",
-        card.origin, "--coordinator-did", card.services["training-orchestration"], "--organisation", organisation,
+        card.origin, "--coordinator-did", card.services["training-orchestration"],
+        *(word for did in organisations for word in ("--organisation", did)),
     ]  # fmt: skip
     inherited = {name: said for name, said in os.environ.items() if not name.startswith("DIDYMOS_")}  # of the house
     environ = {**inherited, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

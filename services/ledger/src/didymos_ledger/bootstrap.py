@@ -1,7 +1,7 @@
 """The one place where the ledger is put together: a log, its witnesses, or both, by role."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -9,24 +9,13 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from didymos_contracts.metrics import LEDGER_PROOFS_TOTAL, LEDGER_WITNESS_TOTAL
 from didymos_kit.database.engine import Database
 from didymos_kit.database.relay import Relay
 from didymos_kit.database.unit_of_work import Transaction
 from didymos_kit.house import House
 from didymos_kit.service import Check, Service, Stopping
-from didymos_provenance import (
-    SALT_BYTES,
-    NoteKey,
-    NoteSigner,
-    Organisation,
-    Salt,
-    log_signer,
-    parse_policy,
-    parse_vkey,
-    witness_signer,
-)
+from didymos_provenance import SALT_BYTES, Organisation, Salt, parse_policy
 from fastapi import APIRouter
 
 from didymos_ledger.adapters.file_log import FileLog, open_file_log
@@ -44,6 +33,7 @@ from didymos_ledger.entrypoints.agreeing import Agreeing, Quorum
 from didymos_ledger.entrypoints.collector import Collector, Sources
 from didymos_ledger.entrypoints.grpc import LedgerRpc
 from didymos_ledger.entrypoints.witness_rest import witness_routes
+from didymos_ledger.keys import Keys
 from didymos_ledger.settings import LedgerSettings
 
 NAME: Final = "ledger"
@@ -54,7 +44,7 @@ WITNESS_SECONDS: Final = 2.0
 @asynccontextmanager
 async def bootstrap(settings: LedgerSettings, house: House) -> AsyncIterator[Service]:
     """The service in its role, as long as the block lasts."""
-    keys = Keys(settings, house)
+    keys = Keys(settings, house.keys)
     if settings.role == "witness":
         folder = settings.folder or SERVERS_FOLDER
         with ThreadPoolExecutor(1, "ledger-witness") as thread:
@@ -66,36 +56,6 @@ async def bootstrap(settings: LedgerSettings, house: House) -> AsyncIterator[Ser
         database = await stack.enter_async_context(house.database(NAME, erasing=True))
         folder = settings.folder or _beside(database)
         yield await _log_service(settings, house, keys, database, folder, stack)
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The keys of log and witnesses, all from the secret of the house: whoever has it knows all verifier keys."""
-
-    settings: LedgerSettings
-    house: House
-
-    @property
-    def origin(self) -> str:
-        """`<organisation>/log/<shard>`. A did:key names the organisation where no domain does."""
-        return f"{self.house.org}/log/{self.settings.shard}"
-
-    def log(self) -> NoteSigner:
-        return log_signer(self.origin, self._private("log"))
-
-    def witness(self, number: int) -> NoteSigner:
-        return witness_signer(f"witness-{number}.{self.house.org}", self._private(f"witness-{number}"))
-
-    def witnesses(self) -> Sequence[NoteKey]:
-        return [self.witness(number).key for number in range(1, self.settings.witness_count + 1)]
-
-    def known_logs(self) -> Mapping[str, Sequence[NoteKey]]:
-        """What a witness cosigns: the log of this house, and those named by the settings."""
-        known = [self.log().key, *map(parse_vkey, self.settings.logs)]
-        return {key.name: [other for other in known if other.name == key.name] for key in known}
-
-    def _private(self, label: str) -> Ed25519PrivateKey:
-        return Ed25519PrivateKey.from_private_bytes(self.house.keys.secret(f"{NAME}/{label}"))
 
 
 async def _log_service(
@@ -166,17 +126,17 @@ class _Store:
 async def _witnesses(
     settings: LedgerSettings, house: House, keys: Keys, folder: Path, stack: AsyncExitStack
 ) -> Sequence[WitnessClient]:
+    """Those of this house, and its partners'."""
+    client = await stack.enter_async_context(httpx.AsyncClient(timeout=WITNESS_SECONDS, trust_env=False))
+    partners = [HttpWitness(partner.key.name, partner.url, client) for partner in keys.partners()]
     if settings.role == "log":
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=WITNESS_SECONDS, trust_env=False))
-        return [
-            HttpWitness(keys.witness(number).key.name, url, client)
-            for number, url in enumerate(settings.witness_urls, start=1)
-        ]
+        named = enumerate(settings.witness_urls, start=1)
+        return [*(HttpWitness(keys.witness(number).key.name, url, client) for number, url in named), *partners]
     thread = stack.enter_context(ThreadPoolExecutor(1, "ledger-witness"))
     made = [_witness(number, keys, folder, thread, house) for number in range(1, settings.witness_count + 1)]
     for witness in made:
         stack.push_async_callback(witness.states.close)
-    return made
+    return [*made, *partners]
 
 
 def _witness(number: int, keys: Keys, folder: Path, thread: Executor, house: House) -> Witness:
@@ -216,6 +176,8 @@ def _well(log: FileLog) -> Check:
 
 def _operators(settings: LedgerSettings) -> str:
     where = "in the process of the log" if settings.role == "all" else "as processes"
+    if settings.partners:
+        return f"witnesses of {1 + len(settings.partners)} organisations; {settings.witness_count} of its own, {where}"
     return f"{settings.witness_count} witnesses of one operator, {where}: they show that it does not fork by mistake"
 
 

@@ -12,7 +12,8 @@ class LedgerSettings(Settings, section="ledger"):
 
     `folder`: where log and witnesses keep their files; not set: beside the database of an embedded house.
     `witness_urls`: of a log alone, in the order of their numbers. `witness`: which one this process is, from 1.
-    `logs`: verifier keys of other organisations' logs that this witness cosigns.
+    `logs`: verifier keys of other organisations' logs that this witness cosigns. `partners`: witnesses of other
+    organisations that cosign this log, each `<verifier key> <URL>`.
     """
 
     role: Literal["all", "log", "witness"] = "all"
@@ -22,4 +23,5 @@ class LedgerSettings(Settings, section="ledger"):
     witness_urls: tuple[str, ...] = ()
     witness: int = Field(default=1, ge=1, le=7)
     logs: tuple[str, ...] = ()
+    partners: tuple[str, ...] = ()
     agree_seconds: float = Field(default=0.5, gt=0, le=60)

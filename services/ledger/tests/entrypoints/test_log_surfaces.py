@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from didymos.ledger.v1.ledger_types_pb2 import EntryDraft, Fact
 from didymos_contracts.errors import Problem
 from didymos_contracts.topics import LEDGER
 from didymos_kit.eventlog import Stored
+from didymos_kit.keyring import KeyRing
 from didymos_ledger.bootstrap import bootstrap
 from didymos_ledger.domain.provable import event_id
+from didymos_ledger.keys import Keys
 from didymos_ledger.settings import LedgerSettings
 from didymos_provenance import (
     Exit,
@@ -29,7 +32,7 @@ from didymos_provenance import (
     verify_bundle,
 )
 from didymos_testing.did import STRANGER
-from didymos_testing.house import a_house, served
+from didymos_testing.house import ROOT, a_house, served
 from didymos_testing.kit import problem_codes
 from didymos_testing.ledger import Ledger, a_ledger
 from didymos_testing.provenance import a_thread, an_event_id
@@ -154,6 +157,36 @@ async def test_witnesses_in_processes_of_their_own_make_the_quorum(tmp_path: Pat
         stricter = policy.replace(b"group all-witnesses 2", b"group all-witnesses 3")
         at = house.clock.now_us() // 1_000_000 + 1
         assert verify_bundle(raw, stricter, orgs, at).exit is Exit.BELOW_POLICY
+
+
+async def test_witnesses_of_other_organisations_make_the_quorum(tmp_path: Path) -> None:
+    """Of three organisations one is away: the other one's witness must have seen the log, and its key is its own."""
+    async with AsyncExitStack() as stack:
+        house, ring = await stack.enter_async_context(a_house(tmp_path / "other")), KeyRing(b"o" * 32)
+        other, away = Keys(LedgerSettings(), ring), Keys(LedgerSettings(), KeyRing(b"a" * 32))
+        log = Keys(LedgerSettings(), KeyRing(ROOT)).log().key.vkey()
+        settings = LedgerSettings(role="witness", folder=tmp_path / "w", logs=(log,))
+        service = await stack.enter_async_context(bootstrap(settings, replace(house, keys=ring)))
+        await stack.enter_async_context(served(house, service))
+        partners = (
+            f"{other.witness(1).key.vkey()} {house.origin}/ledger/witness",
+            f"{away.witness(1).key.vkey()} http://127.0.0.1:9/ledger/witness",
+        )
+        ledger = await stack.enter_async_context(a_ledger(tmp_path / "log", witness_count=1, partners=partners))
+        person = ledger.market.people[0]
+        raw = await ledger.bundle(person.owner, "grant", person.grant.id)
+        assert (await ledger.verdict(raw)).strength == "sequencer+witness(2/3)"
+        trusted = other.witness(1).key
+        policy = f"log {log}\nwitness theirs {trusted.vkey()}\nquorum theirs\n".encode()
+        at = house.clock.now_us() // 1_000_000 + 1
+        assert verify_bundle(raw, policy, (await ledger.trust())[1], at).exit is Exit.VALID
+
+
+@pytest.mark.parametrize("said", ["", "no key", "w+1+x http://127.0.0.1", "{vkey} ftp://127.0.0.1", "{vkey}"])
+async def test_a_partner_that_cannot_be_one_is_refused_by_name(said: str) -> None:
+    vkey = Keys(LedgerSettings(), KeyRing(ROOT)).witness(1).key.vkey()
+    with pytest.raises(Problem, match="DIDYMOS_LEDGER__PARTNERS"):
+        Keys(LedgerSettings(partners=(said.format(vkey=vkey),)), KeyRing(ROOT)).witnesses()
 
 
 async def test_without_a_quorum_nothing_is_proved(tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""A search for readings in bytes that were sent: three in a row, in any form that they could plainly stand in."""
+
+import re
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+ROW: Final = 3
+HEAD: Final = 6  # bytes of a needle that are looked up for all at once; the rest only where these are there
+FLOATS: Final = ("f4", "f8")
+INTEGERS: Final = ("i2", "i4", "i8")
+_RUN = re.compile(rb"[0-9.,; \t\n]{5,}")
+_NUMBER = re.compile(rb"[0-9]+(?:\.[0-9]+)?")
+
+
+class Haystack:
+    """Bytes that were sent: every six that follow each other, sorted, and the numbers written in runs of figures."""
+
+    def __init__(self, sent: bytes) -> None:
+        self._sent = sent
+        self._heads = np.unique(_heads(np.lib.stride_tricks.sliding_window_view(np.frombuffer(sent, np.uint8), HEAD)))
+        runs = [[float(each) for each in _NUMBER.findall(run)] for run in _RUN.findall(sent)]
+        written = np.array([number for run in runs for number in (*run, np.nan)])
+        self._written = set(map(tuple, _triples(written).tolist()))
+
+    def found(self, series: ArrayLike) -> NDArray[np.intp]:
+        """Where in the (n,) series three readings begin that stand in the bytes one behind the other."""
+        values = np.asarray(series, np.float64)
+        rows = [self._as_text(values)]
+        for order in "<>":
+            rows += [self._as_binary(values.astype(order + code)) for code in FLOATS]
+            for whole in (values, values * 10):
+                rows += [self._as_binary(np.rint(whole).astype(order + code)) for code in INTEGERS]
+        return np.unique(np.concatenate(rows))
+
+    def _as_binary(self, packed: NDArray[np.generic]) -> NDArray[np.intp]:
+        raw = np.ascontiguousarray(packed).view(np.uint8).reshape(packed.size, packed.itemsize)
+        needles = np.concatenate([raw[at : packed.size - ROW + 1 + at] for at in range(ROW)], axis=1)
+        heads = _heads(needles[:, :HEAD])
+        nearest = np.searchsorted(self._heads, heads).clip(max=self._heads.size - 1)
+        likely = np.flatnonzero(self._heads[nearest] == heads)
+        return np.array([row for row in likely if needles[row].tobytes() in self._sent], np.intp)
+
+    def _as_text(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
+        forms = (values, np.rint(values), np.array([float(f"{value:g}") for value in values.tolist()]))
+        return np.array([
+            row
+            for form in forms
+            for row, triple in enumerate(_triples(form).tolist())
+            if tuple(triple) in self._written
+        ], np.intp)  # fmt: skip
+
+
+def _triples(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n - 2, 3): each three that follow each other; none for fewer than three."""
+    if numbers.size < ROW:
+        return np.empty((0, ROW))
+    return np.lib.stride_tricks.sliding_window_view(numbers, ROW)
+
+
+def _heads(rows: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Six bytes of each row as one number."""
+    powers = np.uint64(1) << (np.arange(HEAD, dtype=np.uint64) * np.uint64(8))
+    found = np.zeros(len(rows), np.uint64)
+    for at in range(HEAD):
+        found += rows[:, at].astype(np.uint64) * powers[at]
+    return found

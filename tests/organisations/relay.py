@@ -1,0 +1,80 @@
+"""A boundary: connections pass through it to somebody else's port, and every byte of them is kept."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+PIECE: Final = 64 * 1024
+
+
+@dataclass
+class Relay:
+    """`heard`: what passed, one stretch for each direction of each connection."""
+
+    port: int
+    heard: list[bytearray] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    def all(self) -> bytes:
+        return b"\0".join(map(bytes, self.heard))
+
+
+@asynccontextmanager
+async def relaying(host: str, port: int) -> AsyncIterator[Relay]:
+    """On a free port of loopback, to `host` and `port`; nobody needs to listen there yet."""
+    relay, open_now = Relay(0), set[asyncio.Task[None]]()
+
+    async def met(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        open_now.add(task)
+        try:
+            await _between(relay, reader, writer, host, port)
+        finally:
+            open_now.discard(task)
+
+    server = await asyncio.start_server(met, "127.0.0.1", 0)
+    relay.port = server.sockets[0].getsockname()[1]
+    try:
+        yield relay
+    finally:
+        server.close()
+        for task in open_now:
+            task.cancel()
+        await asyncio.gather(*open_now, return_exceptions=True)
+
+
+async def _between(
+    relay: Relay, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int
+) -> None:
+    try:
+        far_reader, far_writer = await asyncio.open_connection(host, port)
+    except OSError:  # whoever dialled sees a connection that closes, as at any gateway with nothing behind it
+        writer.close()
+        return
+    async with asyncio.TaskGroup() as both:
+        both.create_task(_passed(relay, reader, far_writer))
+        both.create_task(_passed(relay, far_reader, writer))
+
+
+async def _passed(relay: Relay, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    heard = bytearray()
+    relay.heard.append(heard)
+    try:
+        while piece := await reader.read(PIECE):
+            heard += piece
+            writer.write(piece)
+            await writer.drain()
+    except ConnectionError:  # one end went away: the other one hears of it by the close
+        pass
+    finally:
+        writer.close()

@@ -1,0 +1,143 @@
+"""Three organisations: hospital and clinic train together, the institute buys and proves; only signed things cross.
+
+The patients of the clinic live in the clinic's house: twins, devices, readings. What the hospital, which coordinates,
+gets of them is their registration and the grant they signed, and what sites send: masked vectors and sealed reports.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import httpx
+from didymos_cli.card import Card
+from didymos_cli.demo import proofs, purchase
+from didymos_cli.demo.cast import Cast, Person, make_cast
+from didymos_cli.demo.onboarding import Grants, onboard, training_terms
+from didymos_cli.demo.readings import Devices, count_applied, send_past
+from didymos_cli.demo.sites import running_sites, write_site
+from didymos_cli.demo.stage import Stage, each
+from didymos_cli.demo.story import DATA, VALIDATION
+from didymos_cli.demo.training import Ran, spec_of, train
+from didymos_cli.owner import register_twin
+from didymos_did import Did, Ed25519Signer, TwinId, jcs
+from didymos_kit.keyring import KeyRing
+from didymos_ledger.keys import Keys
+from didymos_ledger.settings import LedgerSettings
+from didymos_provenance import NoteKey, Organisation, write_orgs
+
+NAMES: Final = ("hospital", "clinic", "institute")
+PEOPLE: Final = 15  # at five sites: two of the hospital, three of the clinic
+ROUNDS: Final = 4
+SITE: Final = "site"
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One organisation. `card`: where others reach its house; `inside`: where its own devices do (REST)."""
+
+    name: str
+    ring: KeyRing
+    card: Card
+    inside: str
+
+    @property
+    def did(self) -> Did:
+        return self.ring.organisation.did
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came out. `applied`: readings in the histories of each house; `sent`: readings its devices sent."""
+
+    cast: Cast
+    ran: Ran
+    sent: Mapping[str, int]
+    applied: Mapping[str, int]
+    bundles: Mapping[str, bytes]
+
+
+def log_key(ring: KeyRing) -> NoteKey:
+    return Keys(LedgerSettings(), ring).log().key
+
+
+def witness_key(ring: KeyRing) -> NoteKey:
+    return Keys(LedgerSettings(), ring).witness(1).key
+
+
+def own_trust(rings: Mapping[str, KeyRing]) -> tuple[bytes, bytes]:
+    """Policy and organisations as the institute writes them: its own witness must have seen the hospital's log."""
+    log = log_key(rings["hospital"])
+    policy = f"log {log.vkey()}\nwitness institute {witness_key(rings['institute']).vkey()}\nquorum institute\n"
+    known = {ring.organisation.did: name for name, ring in rings.items()}
+    logs = {rings["hospital"].organisation.did: (log.name,)}
+    return policy.encode(), write_orgs({did: Organisation(did, name, logs.get(did, ())) for did, name in known.items()})
+
+
+def the_cast(seed: int, rings: Mapping[str, KeyRing]) -> Cast:
+    """Everybody; the hospital operates the house that coordinates, the institute is the third organisation."""
+    cast = make_cast(seed, DATA / "readings.csv.gz", PEOPLE)
+    return replace(cast, house=rings["hospital"], institute=rings["institute"].organisation)
+
+
+def patients_of(cast: Cast, house: str) -> Cast:
+    """The sites that are this house's, with their people."""
+    half = len(cast.sites) // 2
+    sites = cast.sites[:half] if house == "hospital" else cast.sites[half:]
+    return replace(cast, sites=sites, people=tuple(person for site in sites for person in site.people))
+
+
+async def played(
+    parties: Mapping[str, Party], cast: Cast, folder: Path, http: httpx.AsyncClient, say: Callable[[str], None]
+) -> Told:
+    """From the first key to the proof bundles that the institute saved."""
+    hospital, clinic = parties["hospital"], parties["clinic"]
+    spec = replace(spec_of(cast, DATA / VALIDATION), rounds=ROUNDS)
+    terms = training_terms(ROUNDS, len(cast.people))
+    joint = Stage(cast, folder, hospital.card, http, say)
+    own = {
+        "hospital": replace(joint, cast=patients_of(cast, "hospital")),
+        "clinic": Stage(
+            replace(patients_of(cast, "clinic"), house=clinic.ring), folder, clinic.card, http, say
+        ),
+    }  # fmt: skip
+    grants = {name: await onboard(stage, terms) for name, stage in own.items()}
+    await each(own["clinic"].cast.people, lambda person: _introduced(joint, person, grants["clinic"][person.twin]))
+    folders = [path for name, stage in own.items() for path in _site_folders(stage, folder, grants[name])]
+    async with running_sites(folders, hospital.card, hospital.did, clinic.did) as check:
+        sent = {name: (await send_past(_devices(stage, parties[name]))).accepted for name, stage in own.items()}
+        bought = await purchase.buy(joint, terms, ROUNDS)
+        ran = await train(joint, bought, spec, check)
+    await proofs.settled(joint, bought)
+    applied = {name: await count_applied(stage) for name, stage in own.items()}
+    institute = joint.client(cast.institute)
+    patient = own["clinic"].cast.people[0]
+    wanted = {
+        "grant": (joint.client(patient.owner), grants["clinic"][patient.twin].train.id),
+        "agreement": (institute, bought.agreement),
+        "round": (institute, f"{ran.run}/rounds/{ran.shown['committed']}"),
+        "model": (institute, next(str(model["model"]) for model in ran.models if model["kind"] == "global")),
+    }
+    bundles = {kind: await proofs.bundle(client, kind, name) for kind, (client, name) in wanted.items()}
+    return Told(cast, ran, sent, applied, bundles)
+
+
+async def _introduced(joint: Stage, person: Person, signed: Grants) -> None:
+    """The hospital hears of a patient of the clinic: who owns the twin, and the grant, as they were signed."""
+    client = joint.client(person.owner)
+    await register_twin(client, person.twin_key)
+    await client.call("POST", "/identity/v1/grants", body=jcs(signed.train.credential))
+
+
+def _site_folders(stage: Stage, folder: Path, grants: Mapping[TwinId | str, Grants]) -> Sequence[Path]:
+    """Sites keep the personal models; each is enrolled by its own organisation."""
+    given = {str(twin): signed.train for twin, signed in grants.items()}
+    organisation: Ed25519Signer = stage.cast.house.organisation
+    for site in stage.cast.sites:
+        write_site(folder / site.name, site, organisation, given, SITE)
+    return [folder / site.name for site in stage.cast.sites]
+
+
+def _devices(stage: Stage, party: Party) -> Devices:
+    """They reach the house of their own organisation without leaving it."""
+    return Devices.of(replace(stage, card=replace(stage.card, origin=party.inside)))
