@@ -11,10 +11,12 @@ from didymos_kit.hot import Script
 from didymos_kit.hot.redis import RedisHot
 from didymos_testing.clock import FixedClock, seeded_ids
 from didymos_testing.twin_past import StoredPastContract, Stores
+from didymos_testing.twin_search import SearchContract
 from didymos_testing.twin_stores import PART, HistoryContract, HotContract
 from didymos_twin_state.adapters.history import SqlHistory
 from didymos_twin_state.adapters.hot import HotStore, control, index
 from didymos_twin_state.adapters.past import SqlPast
+from didymos_twin_state.adapters.search import SqlSearch
 from sqlalchemy import text
 
 pytestmark = pytest.mark.servers
@@ -56,3 +58,9 @@ class TestPostgresPast(StoredPastContract):
     @pytest.fixture
     def stores(self, database: Database) -> Stores:
         return SqlHistory(database), SqlPast(database)
+
+
+class TestPostgresSearch(SearchContract):
+    @pytest.fixture
+    def stores(self, database: Database) -> tuple[SqlHistory, SqlSearch]:
+        return SqlHistory(database), SqlSearch(database)

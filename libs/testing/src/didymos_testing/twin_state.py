@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from didymos_twin_state.application.ports import (
     Change,
@@ -165,11 +165,6 @@ class MemoryHistory:
 
     async def marks(self, part: int) -> Marks:
         return self.at.get(part, Marks())
-
-    async def owned(self, owner: str, after: str, limit: int) -> Sequence[TwinRow]:
-        found = sorted(self.twins.values(), key=lambda row: row.twin)
-        living = [row for row in found if row.owner == owner and row.lifecycle != Lifecycle.ERASED]
-        return [replace(row, relations=()) for row in living if row.twin > after][:limit]
 
     async def incoming(self, twin: str) -> Sequence[tuple[str, str]]:
         found = (row for row in self.twins.values())

@@ -173,15 +173,6 @@ class HistoryContract:
         await history.checkpoint(PART, claimed.epoch, Marks(0, 1), Marks(0, 2), Dirty(twins={"t": a_twin("t")}))
         assert list(await history.incoming("x")) == []
 
-    async def test_twins_of_an_owner_come_page_by_page(self, history: TwinHistory) -> None:
-        claimed = await history.claim(PART, "a")
-        rows = [a_twin("a"), a_twin("b", Lifecycle.ERASED), a_twin("c"), a_twin("d")]
-        dirty = Dirty(twins={row.twin: row for row in rows})
-        await history.checkpoint(PART, claimed.epoch, Marks(), Marks(0, 1), dirty)
-        assert [row.twin for row in await history.owned("did:key:o", "", 2)] == ["a", "c"]
-        assert list(await history.owned("did:key:o", "c", 2)) == [a_twin("d")]
-        assert list(await history.owned("did:key:p", "", 2)) == []
-
     async def test_what_was_stored_of_an_erased_twin_goes(self, history: TwinHistory) -> None:
         claimed = await history.claim(PART, "a")
         blob = SealedBlob(1, b"s" * 16, b"x")

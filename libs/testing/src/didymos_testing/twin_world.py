@@ -66,12 +66,13 @@ class TwinWorld:
 
     world: World
     name: str = "twin"
+    profile: str = PROFILE
     stream: DeviceStream = field(init=False)
 
     def __post_init__(self) -> None:
         self.owner, self.twin_key, self.device = (a_signer(f"{self.name} {who}") for who in ("owner", "self", "device"))
         self.twin = TwinId(self.twin_key.did)
-        self.stream = DeviceStream(self.device, self.world.house.org, PROFILE)
+        self.stream = DeviceStream(self.device, self.world.house.org, self.profile)
 
     @property
     def house(self) -> House:
@@ -86,7 +87,7 @@ class TwinWorld:
         token = await self.world.identity.register(self.twin, self.owner.did)
         async with self.rest(self.owner) as client:
             made = await client.post(
-                "/v1/twins", json={"twin": self.twin, "profile": PROFILE}, headers={"consistency-token": token}
+                "/v1/twins", json={"twin": self.twin, "profile": self.profile}, headers={"consistency-token": token}
             )
         if made.status_code != 201:
             raise AssertionError(made.text)
@@ -109,7 +110,7 @@ class TwinWorld:
         now_us = self.house.clock.now_us()
         records = []
         for each in sent:
-            said = sealed_parcels(each, self.device, self.house.org, now_us)
+            said = sealed_parcels(each, self.device, self.house.org, now_us, self.profile)
             headers = envelope.build(
                 envelope.Envelope(
                     each.digest.hex(), "didymos://test/ingestion", said.DESCRIPTOR.full_name, self.house.clock.now()
@@ -120,6 +121,11 @@ class TwinWorld:
         async with self.house.event_log.writer("test.ingestion") as writer:
             positions = await writer.append(records)
         return str(positions[-1])
+
+    async def report(self, name: str, unit: str, times_us: Sequence[int], values: Any) -> str:  # noqa: ANN401 - of any kind
+        """One batch of any property; its consistency token."""
+        column = Column(self.twin, name, unit, np.array(times_us, np.int64), values)
+        return await self.append(self.stream.batch([column], self.house.clock.now_us(), backfill=True))
 
     async def send(self, values: Sequence[float], times_us: Sequence[int], op: Op = Op.READING) -> str:
         """One batch of readings; its consistency token."""

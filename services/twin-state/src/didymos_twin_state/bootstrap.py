@@ -28,6 +28,7 @@ from didymos_twin_state.adapters.past import SqlPast
 from didymos_twin_state.adapters.predictor import TorchPredictor
 from didymos_twin_state.adapters.readings import open_stored
 from didymos_twin_state.adapters.seals import VaultSeals, vault_of
+from didymos_twin_state.adapters.search import SqlSearch
 from didymos_twin_state.adapters.uses import GrantUses
 from didymos_twin_state.adapters.write_log import TopicWrites
 from didymos_twin_state.application.apply_batch import Partition
@@ -39,13 +40,14 @@ from didymos_twin_state.application.read_history import Past
 from didymos_twin_state.application.read_twin import Twins
 from didymos_twin_state.application.write_twin import Pen
 from didymos_twin_state.domain.reading import OpenParcel
-from didymos_twin_state.entrypoints import rest, rest_forecast, rest_history, rest_live, rest_units
+from didymos_twin_state.entrypoints import rest, rest_forecast, rest_history, rest_live, rest_search, rest_units
 from didymos_twin_state.entrypoints.commands import Requests
 from didymos_twin_state.entrypoints.consumer import Worker, WorkerPorts
 from didymos_twin_state.entrypoints.gate import Gate, GatePorts
 from didymos_twin_state.entrypoints.grpc import HistoryRpc, TwinStateRpc
 from didymos_twin_state.entrypoints.grpc_forecast import ForecastsRpc
 from didymos_twin_state.entrypoints.live import LiveTwins
+from didymos_twin_state.entrypoints.tickets import Tickets
 from didymos_twin_state.entrypoints.upkeep import Retention, Upkeep
 from didymos_twin_state.entrypoints.waiting import Arrivals
 from didymos_twin_state.settings import TwinStateSettings
@@ -116,7 +118,8 @@ async def bootstrap(settings: TwinStateSettings, house: House) -> AsyncIterator[
             feed = ChangeFeed(house.event_log, made.seals, name)
             streams = LiveTwins(feed, made.twins, made.permits, house.consent.changes, house.metrics)
             loops.append(feed.run)
-            routers.append(rest_live.routes(streams, made.arrivals))
+            tickets = Tickets(house.keys.secret("twin-state/stream-tickets"), house.access)
+            routers.append(rest_live.routes(rest_live.LiveRoutes(streams, tickets, made.arrivals)))
         if role in ("all", "api"):
             routers += _api(made)
         if role in ("all", "api", "live"):
@@ -173,9 +176,10 @@ async def _forecasting(stack: AsyncExitStack, made: _Made) -> Forecasting:
 
 def _worker(made: _Made, name: str) -> Worker:
     news = LogAnnouncements(made.writer, made.seals, made.house.clock, made.source)
+    profiles = built_in_profiles()
 
     def partition(number: int) -> Partition:
-        return Partition(number, made.hot, made.history, made.seals, news)
+        return Partition(number, made.hot, made.history, made.seals, news, profiles)
 
     house = made.house
     ports = WorkerPorts(house.event_log, partition, made.seals, made.seals.warm, house.clock, house.metrics)
@@ -205,7 +209,10 @@ def _gate(made: _Made) -> Gate:
 def _api(made: _Made) -> list[APIRouter]:
     house = made.house
     secret = house.keys.secret("twin-state/cursors")
-    twins = rest.TwinRoutes(made.permits, made.pen, made.arrivals, made.requests, Cursors(secret, "twins"))
+    twins = rest.TwinRoutes(made.permits, made.pen, made.arrivals, made.requests)
     prover = ParcelProver(made.history, made.seals)
     past = rest_history.HistoryRoutes(made.permits, made.past, made.arrivals, Cursors(secret, "history"), prover)
-    return [rest.routes(twins), rest_history.routes(past), rest_units.routes()]
+    many = rest_search.SearchRoutes(
+        made.permits, made.twins, SqlSearch(made.database), made.arrivals, Cursors(secret, "twins")
+    )
+    return [rest.routes(twins), rest_search.routes(many), rest_history.routes(past), rest_units.routes()]

@@ -10,11 +10,13 @@ from didymos_kit.database.unit_of_work import Stamp
 from didymos_kit.hot.fake import fake_hot
 from didymos_testing.clock import FixedClock, seeded_ids
 from didymos_testing.twin_past import MemoryPast, PastContract, StoredPastContract, Stores
+from didymos_testing.twin_search import SearchContract
 from didymos_testing.twin_state import MemoryHistory, MemoryHot, Mortality
 from didymos_testing.twin_stores import HistoryContract, HotContract
 from didymos_twin_state.adapters.history import SqlHistory
 from didymos_twin_state.adapters.hot import HotStore
 from didymos_twin_state.adapters.past import SqlPast
+from didymos_twin_state.adapters.search import SqlSearch
 from didymos_twin_state.adapters.tables import METADATA
 from sqlalchemy import Connection, inspect
 
@@ -64,6 +66,12 @@ class TestSqlitePast(StoredPastContract):
     @pytest.fixture
     def stores(self, database: Database) -> Stores:
         return SqlHistory(database), SqlPast(database)
+
+
+class TestSqliteSearch(SearchContract):
+    @pytest.fixture
+    def stores(self, database: Database) -> tuple[SqlHistory, SqlSearch]:
+        return SqlHistory(database), SqlSearch(database)
 
 
 async def test_the_migrations_make_the_tables_that_the_code_knows(database: Database) -> None:

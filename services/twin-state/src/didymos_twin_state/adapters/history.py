@@ -29,11 +29,13 @@ from didymos_twin_state.application.ports import (
     ParcelRow,
     SealedBlob,
     StoredParcel,
-    TwinRow,
 )
+from didymos_twin_state.domain.geo import cell_of
+from didymos_twin_state.domain.search import Clear
 from didymos_twin_state.domain.twin import Lifecycle
 
 ERASED: Final = (PARCELS, HELD, SNAPSHOTS, SERIES, ROLLUPS, ATTRIBUTES)  # parcels first: they fence a fold
+PROJECTED: Final = ("owner", "profile", "lifecycle", "revision", "place", "cell", "lon", "lat")
 SLICE: Final = 200  # parcels fetched at once
 
 
@@ -109,12 +111,6 @@ class SqlHistory:
             row = (await connection.execute(query)).one_or_none()
         return Marks() if row is None else Marks(row.readings, row.writes)
 
-    async def owned(self, owner: str, after: str, limit: int) -> Sequence[TwinRow]:
-        query = select(TWINS).where(TWINS.c.owner == owner, TWINS.c.id > after, TWINS.c.lifecycle != Lifecycle.ERASED)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query.order_by(TWINS.c.id).limit(limit))).all()
-        return [TwinRow(row.id, row.part, row.owner, row.profile, row.lifecycle, row.revision) for row in rows]
-
     async def incoming(self, twin: str) -> Sequence[tuple[str, str]]:
         query = select(RELATIONS.c.source, RELATIONS.c.name).where(RELATIONS.c.target == twin, RELATIONS.c.accepted)
         async with self._database.read() as connection:
@@ -161,13 +157,14 @@ async def _project(connection: AsyncConnection, rows: Dirty) -> None:
         {
             "id": twin.twin, "part": twin.part, "owner": twin.owner, "profile": twin.profile,
             "lifecycle": twin.lifecycle, "revision": twin.revision, "span_max_us": spans.get(twin.twin, 0),
+            **_place(twin.clear),
         }
         for twin in rows.twins.values()
     ]  # fmt: skip
     statement = _upsert(connection, TWINS)
     new = statement.excluded
     widest = _widest(connection)(TWINS.c.span_max_us, new.span_max_us)
-    changed = {name: new[name] for name in ("owner", "profile", "lifecycle", "revision")} | {"span_max_us": widest}
+    changed = {name: new[name] for name in PROJECTED} | {"span_max_us": widest}
     await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed), twins)
     edges = [
         {"source": twin.twin, "name": edge.name, "target": edge.target, "accepted": edge.accepted}
@@ -177,9 +174,35 @@ async def _project(connection: AsyncConnection, rows: Dirty) -> None:
     await connection.execute(delete(RELATIONS).where(RELATIONS.c.source.in_(list(rows.twins))))
     if edges:
         await connection.execute(insert(RELATIONS), edges)
+    await _project_attributes(connection, rows)
     erased = [twin.twin for twin in rows.twins.values() if twin.lifecycle == Lifecycle.ERASED]
     for table in ERASED if erased else ():
         await connection.execute(delete(table).where(table.c.twin.in_(erased)))
+
+
+async def _project_attributes(connection: AsyncConnection, rows: Dirty) -> None:
+    """Of twins that are searchable: most are not."""
+    clear = {twin.twin: twin.clear for twin in rows.twins.values() if twin.clear is not None}
+    if not clear:
+        return
+    await connection.execute(delete(ATTRIBUTES).where(ATTRIBUTES.c.twin.in_(list(clear))))
+    values = [
+        {
+            "twin": twin, "name": name, "number": None if isinstance(value, str) else value,
+            "text": value if isinstance(value, str) else None,
+        }
+        for twin, said in clear.items()
+        for name, value in said.attributes.items()
+    ]  # fmt: skip
+    if values:
+        await connection.execute(insert(ATTRIBUTES), values)
+
+
+def _place(clear: Clear | None) -> dict[str, Any]:
+    if clear is None or clear.place is None:
+        return {"place": "", "cell": None, "lon": None, "lat": None}
+    place = clear.place
+    return {"place": clear.where, "cell": cell_of(place), "lon": place.lon, "lat": place.lat}
 
 
 async def _replace(connection: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]) -> None:

@@ -6,10 +6,12 @@ anywhere replays from the checkpoint: below the hot marks nothing is written aga
 said again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
+from didymos_readings import Profile
 from didymos_readings.window import Admission
 
 from didymos_twin_state.application.ports import (
@@ -30,12 +32,14 @@ from didymos_twin_state.application.ports import (
 )
 from didymos_twin_state.domain.command import Command, Create, Outcome, SetLifecycle, apply_command
 from didymos_twin_state.domain.reading import apply_parcel, place
+from didymos_twin_state.domain.search import clear_of
 from didymos_twin_state.domain.twin import Lifecycle, TwinState, pack, unpack
 
 BLOB_PATH: Final = "*"  # a blob spans all paths of a twin
 DIRTY_TWINS: Final = 700  # Lua cannot unpack many thousand arguments: a flush is one call, never split
 MEMORY_TWINS: Final = 20_000
 NOWHERE: Final = Marks()
+NO_PROFILES: Final[Mapping[str, Profile]] = MappingProxyType({})
 News: TypeAlias = Change | Held | Refused | Lived
 
 
@@ -69,7 +73,11 @@ class Counts:
 class Partition:
     """The twins of one partition. One owner at a time, told apart by `epoch`; not safe for two tasks at once."""
 
-    def __init__(self, part: int, hot: HotTwins, history: TwinHistory, seals: Seals, news: Announcements) -> None:
+    def __init__(
+        self, part: int, hot: HotTwins, history: TwinHistory, seals: Seals, news: Announcements,
+        profiles: Mapping[str, Profile] = NO_PROFILES,
+    ) -> None:  # fmt: skip
+        self._profiles = profiles
         self._part, self._hot, self._history, self._seals, self._news = part, hot, history, seals, news
         self._twins: dict[str, TwinState] = {}
         self._fresh: set[str] = set()  # changed since the last flush
@@ -165,8 +173,9 @@ class Partition:
             blob = await self._seals.seal_blob(twin, pack(state), BLOB_PATH)
             if blob is not None:
                 self._dirty.blobs[twin] = blob
+            clear = clear_of(state, self._profiles.get(state.profile))
             self._dirty.twins[twin] = TwinRow(
-                twin, self._part, state.owner, state.profile, state.lifecycle, state.revision, state.relations
+                twin, self._part, state.owner, state.profile, state.lifecycle, state.revision, state.relations, clear
             )
         await self._history.checkpoint(self._part, self._epoch, self._durable, self._reached, self._dirty)
         self._durable = self._reached

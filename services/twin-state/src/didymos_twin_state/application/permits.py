@@ -121,6 +121,10 @@ class Permits:
         known = self._consents.facts(twin, {}).ownership
         return known.owner is not None and not known.erased and reader.actor == known.owner and reader.principal is None
 
+    def is_grantee(self, reader: Reader, twin: TwinId) -> bool:
+        """Whether the reader was ever granted something of the twin; it says nothing of what holds now."""
+        return any(grant.grantee == reader.actor for grant in self._consents.facts(twin, {}).grants)
+
     def _count(self, action: Action, grants: Collection[GrantId | None]) -> None:
         if action in COUNTED:
             for grant in grants:

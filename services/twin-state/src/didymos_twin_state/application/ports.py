@@ -6,6 +6,7 @@ from typing import Protocol
 
 from didymos_twin_state.domain.command import Command, Outcome
 from didymos_twin_state.domain.reading import OpenParcel
+from didymos_twin_state.domain.search import Clear
 from didymos_twin_state.domain.twin import Cell, Lifecycle, Relation, TwinState
 
 
@@ -111,6 +112,7 @@ class TwinRow:
     lifecycle: int
     revision: int
     relations: tuple[Relation, ...] = ()
+    clear: Clear | None = None  # None: its profile calls nothing searchable
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +145,6 @@ class TwinHistory(Protocol):
 
     async def marks(self, part: int) -> Marks:
         """What is durable of a partition."""
-
-    async def owned(self, owner: str, after: str, limit: int) -> Sequence[TwinRow]:
-        """Twins that `owner` created and that live, by id from `after` on. Their relations are left out."""
 
     async def incoming(self, twin: str) -> Sequence[tuple[str, str]]:
         """(source, name) of the accepted relations that end in `twin`."""

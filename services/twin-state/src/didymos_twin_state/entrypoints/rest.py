@@ -22,7 +22,6 @@ from didymos_kit.access import Principal
 from didymos_kit.dispatch import TOKEN
 from didymos_kit.http.body import Strict, accepts, check_text, require_media
 from didymos_kit.http.etag import IfMatchHeader, etag
-from didymos_kit.http.paging import LIMIT, CursorQuery, Cursors, Limit
 from didymos_kit.http.principal import Caller
 from didymos_kit.http.problems import problems
 from didymos_readings import built_in_profiles
@@ -43,7 +42,7 @@ from didymos_twin_state.domain.command import (
 )
 from didymos_twin_state.domain.twin import Lifecycle, Relation
 from didymos_twin_state.entrypoints.commands import Requests, patched_entries
-from didymos_twin_state.entrypoints.shapes import reader_of, row_json, view_json, wishes_json
+from didymos_twin_state.entrypoints.shapes import reader_of, view_json, wishes_json
 from didymos_twin_state.entrypoints.waiting import Arrivals, TokenHeader
 
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -97,7 +96,6 @@ class TwinRoutes:
     pen: Pen
     arrivals: Arrivals
     requests: Requests
-    cursors: Cursors
 
 
 def routes(parts: TwinRoutes) -> APIRouter:
@@ -110,19 +108,6 @@ def routes(parts: TwinRoutes) -> APIRouter:
 
 def _reads(router: APIRouter, parts: TwinRoutes) -> None:
     permits, twins = parts.permits, parts.pen.twins
-
-    @router.get("")
-    async def twins_of_mine(
-        caller: Caller, limit: Limit = LIMIT, cursor: CursorQuery = None, token: TokenHeader = None
-    ) -> dict[str, Any]:
-        """The twins that the caller created and owns, page by page. No totals."""
-        await parts.arrivals.durable(token)
-        reader = reader_of(caller)
-        place = parts.cursors.read(cursor, {"owner": reader.actor})
-        found = await twins.history.owned(reader.actor, "" if place is None else str(place[0]), limit + 1)
-        page = parts.cursors.page(found, limit, lambda row: (row.twin,), {"owner": reader.actor})
-        mine = [row for row in page.rows if permits.is_owner(reader, TwinId(Did(row.twin)))]
-        return {"twins": [row_json(row) for row in mine], "next": page.next}
 
     @router.get("/{twin_id}")
     async def twin(twin_id: str, caller: Caller, response: Response, token: TokenHeader = None) -> dict[str, Any]:

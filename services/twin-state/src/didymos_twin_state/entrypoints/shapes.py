@@ -13,7 +13,7 @@ from didymos_kit.house import parse_token
 
 from didymos_twin_state.adapters.protobuf import desired_message, reported_message, value_of
 from didymos_twin_state.application.permits import Reader
-from didymos_twin_state.application.ports import Marks, TwinRow
+from didymos_twin_state.application.ports import Marks
 from didymos_twin_state.application.read_twin import PARTITIONS, Places, TwinView
 from didymos_twin_state.domain.twin import Cell, Lifecycle, Scalar, Wish
 
@@ -105,11 +105,6 @@ def wishes_json(view: TwinView, now_us: int) -> dict[str, Any]:
         name: desired_json(desired_message(name, wish)) | {"status": standing(wish, view.cells.get(name), now_us)}
         for name, wish in sorted(view.desired.items())
     }
-
-
-def row_json(row: TwinRow) -> dict[str, Any]:
-    lifecycle = Lifecycle(row.lifecycle).name.lower() if row.lifecycle else "unknown"
-    return {"twin": row.twin, "profile": row.profile, "lifecycle": lifecycle, "revision": row.revision}
 
 
 def view_json(view: TwinView, now_us: int = 0) -> dict[str, Any]:
