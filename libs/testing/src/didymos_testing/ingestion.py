@@ -18,7 +18,7 @@ from didymos_ingestion.domain.quota import Buckets
 from didymos_kit.clock import from_us
 from didymos_kit.eventlog import Position, Record
 from didymos_kit.eventlog.records import check_sizes, partition_for
-from didymos_readings import Column, DeviceStream, Envelope, OpenParcel, open_parcel
+from didymos_readings import Column, DeviceStream, Envelope, OpenParcel, Profile, open_parcel
 
 from didymos_testing.clock import FixedClock
 from didymos_testing.did import a_signer
@@ -115,6 +115,16 @@ class MemoryLifecycles:
 
 
 @dataclass
+class MemoryProfiles:
+    """The `Profiles` port: those of the library, and `more`."""
+
+    more: dict[str, Profile] = field(default_factory=dict)
+
+    def find(self, profile: str) -> Profile | None:
+        return self.more.get(profile) or ProfileTable().find(profile)
+
+
+@dataclass
 class MemoryWriter:
     """The `Writer` port of the log: places records as the real ones do.
 
@@ -168,6 +178,7 @@ class IntakeWorld:
     identity: MemoryIdentity = field(default_factory=MemoryIdentity)
     keys: MemoryKeys = field(default_factory=MemoryKeys)
     lifecycles: MemoryLifecycles = field(default_factory=MemoryLifecycles)
+    profiles: MemoryProfiles = field(default_factory=MemoryProfiles)
     writer: MemoryWriter = field(default_factory=MemoryWriter)
     clock: FixedClock = field(default_factory=lambda: FixedClock(from_us(NOON_US)))
     buckets: Buckets = field(default_factory=Buckets)
@@ -175,7 +186,7 @@ class IntakeWorld:
     @property
     def ports(self) -> Ports:
         log = LogOfReadings(self.writer, "didymos://test/ingestion")
-        return Ports(OPERATOR, self.identity, self.lifecycles, ProfileTable(), self.keys, log, self.buckets)
+        return Ports(OPERATOR, self.identity, self.lifecycles, self.profiles, self.keys, log, self.buckets)
 
     def enrol(self, *enrolments: AnEnrolment, device: Did = DEVICE.did) -> "IntakeWorld":
         self.identity.enrolled[device] = list(enrolments)
