@@ -1,6 +1,7 @@
 """REST of many services in one app and one server: `<origin>/<service>/v1/..` in every deployment. platform.md 5."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,6 +19,8 @@ from didymos_kit.service import Service, Stopping
 from didymos_kit.telemetry.metrics import Metrics
 
 KEEP_ALIVE_SECONDS: Final = 20
+SOCKET_BYTES: Final = 4096  # of a message that comes in over a WebSocket: nobody has much to say there
+PING_SECONDS: Final = 15.0
 BACKLOG: Final = 1024
 
 
@@ -69,6 +72,14 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """uvicorn takes each WebSocket that was refused with an answer of ours for a mistake."""
+    return record.msg != "ASGI callable returned without completing handshake."
+
+
+logging.getLogger("uvicorn.error").addFilter(_is_news)
+
+
 def _listening(host: str, port: int) -> socket.socket:
     """A bound socket that says it is TCP: asyncio turns Nagle's algorithm off only for those, and with it on every
     kept-alive answer waits 40 ms for an acknowledgement. Raises OSError."""
@@ -106,7 +117,8 @@ class RestServer:
         self._server = _Uvicorn(
             uvicorn.Config(
                 app, lifespan="off", log_config=None, access_log=False, server_header=False, proxy_headers=False,
-                ws="none", http="httptools", timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                ws="websockets-sansio", ws_max_size=SOCKET_BYTES, ws_ping_interval=PING_SECONDS,
+                ws_per_message_deflate=False, http="httptools", timeout_keep_alive=KEEP_ALIVE_SECONDS,
             )
         )  # fmt: skip
         self._task: asyncio.Task[None] | None = None

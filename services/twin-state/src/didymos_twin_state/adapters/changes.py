@@ -5,7 +5,7 @@ Every process that serves streams reads the whole topic, from its end on. data-p
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +16,7 @@ from didymos_contracts.topics import TWIN_CHANGED
 from didymos_kit import log
 from didymos_kit.eventlog import EventLog, Part, Start, Stored
 from didymos_kit.eventlog.envelope import event_type
+from didymos_kit.eventlog.partition import partition_of
 from didymos_kit.service import Stopping
 
 from didymos_twin_state.adapters.seals import VaultSeals
@@ -23,6 +24,7 @@ from didymos_twin_state.application.ports import SealedBlob
 
 KEPT: Final = 4096
 QUEUE: Final = 256
+QUEUE_BYTES: Final = 1 << 20
 POLL_SECONDS: Final = 0.05
 RETRY_SECONDS: Final = 0.5
 CHANGED: Final = TwinChanged.DESCRIPTOR.full_name
@@ -33,35 +35,72 @@ CHANGE_PATH: Final = "*"
 class OpenChange:
     """One change, opened: `body` is None if its key was destroyed."""
 
-    id: str
     said: TwinChanged
     body: ChangeBody | None
 
 
 class Subscription:
-    """Changes of one twin that nobody took yet. `lagged`: more than 256 waited, and it was given up."""
+    """Changes of some twins that nobody took yet, and how far their partitions were seen.
 
-    def __init__(self) -> None:
+    Of a reader that is too slow, more than 256 of them or 1 MiB, it is given up (`lagged`); or with `coalesce` what
+    waits is dropped, and the state of its twins has to be taken `afresh` before anything that follows.
+    """
+
+    def __init__(self, *, coalesce: bool = False, afresh: Iterable[str] = ()) -> None:
         self._waiting: deque[Stored] = deque()
+        self._bytes = 0
         self._came = asyncio.Event()
+        self._coalesce = coalesce
+        self.places: dict[int, int] = {}
+        self.afresh: set[str] = set(afresh)
         self.lagged = False
-        self.resumed = True
+
+    @property
+    def place(self) -> str:
+        """After which records of which partitions to go on: the id of what is delivered now."""
+        return ",".join(f"{part}:{offset}" for part, offset in sorted(self.places.items()))
 
     def put(self, record: Stored) -> None:
-        if len(self._waiting) >= QUEUE:
-            self.lagged = True
+        size = len(record.value or b"")
+        if len(self._waiting) >= QUEUE or self._bytes + size > QUEUE_BYTES:
+            if self._coalesce:
+                self._drop((*self._waiting, record))
+            else:
+                self.lagged = True
         else:
             self._waiting.append(record)
+            self._bytes += size
         self._came.set()
 
-    async def next(self) -> Stored | None:
-        """The next change; None when it lagged."""
-        while not self._waiting:
+    def wake(self) -> None:
+        """Let `take` return, with what there is."""
+        self._came.set()
+
+    async def take(self) -> Sequence[Stored] | None:
+        """The next change, with `coalesce` all that wait; none if there is something else to look at.
+
+        None when it lagged.
+        """
+        if not self._waiting and not self.afresh:
             if self.lagged:
                 return None
             self._came.clear()
             await self._came.wait()
-        return self._waiting.popleft()
+        if self._waiting and not self.afresh:
+            taken = [*self._waiting] if self._coalesce else [self._waiting[0]]
+            for record in taken:
+                self._waiting.popleft()
+                self._bytes -= len(record.value or b"")
+                self.places[record.partition] = record.offset
+            return taken
+        return []
+
+    def _drop(self, records: Iterable[Stored]) -> None:
+        for record in records:
+            self.afresh.add(record.key.decode())
+            self.places[record.partition] = record.offset
+        self._waiting.clear()
+        self._bytes = 0
 
 
 class ChangeFeed:
@@ -112,25 +151,44 @@ class ChangeFeed:
                 subscription.put(record)
 
     @contextmanager
-    def watch(self, twin: str, after: tuple[int, int] | None) -> Iterator[Subscription]:
-        """Changes of `twin` from now on, or all after the (partition, offset) seen last.
+    def watch(
+        self, twins: Collection[str], after: Mapping[int, int] | None = None, *, coalesce: bool = False
+    ) -> Iterator[Subscription]:
+        """Changes of `twins` from now on, or all after the offsets that were seen last, by partition.
 
-        If that is not kept any more, `resumed` is false: the reader takes the state afresh.
+        Where they are not kept any more, or were never seen, the state of the twin has to be taken afresh.
         """
-        subscription, key = Subscription(), twin.encode()
-        if after is not None:
-            part, offset = after
-            subscription.resumed = offset + 1 >= self._whole_from.get(part, 1 << 62)
-            for record in self._kept if subscription.resumed else ():
-                if record.key == key and record.partition == part and record.offset > offset:
-                    subscription.put(record)
-        self._watched.setdefault(key, set()).add(subscription)
+        parts = {twin: partition_of(twin.encode(), TWIN_CHANGED.partitions) for twin in twins}
+        missed = [twin for twin, part in parts.items() if after is not None and not self._keeps(part, after.get(part))]
+        subscription = Subscription(coalesce=coalesce, afresh=missed)
+        for part in set(parts.values()):
+            self._begin(subscription, part, None if after is None else after.get(part))
+        for record in self._kept if after is not None else ():
+            known = after is not None and record.partition in after and record.offset > after[record.partition]
+            if known and record.key.decode() in parts and record.key.decode() not in missed:
+                subscription.put(record)
+        for key in map(str.encode, parts):
+            self._watched.setdefault(key, set()).add(subscription)
         try:
             yield subscription
         finally:
-            self._watched[key].discard(subscription)
-            if not self._watched[key]:
-                del self._watched[key]
+            for key in map(str.encode, parts):
+                self._watched[key].discard(subscription)
+                if not self._watched[key]:
+                    del self._watched[key]
+
+    def _keeps(self, part: int, seen: int | None) -> bool:
+        return seen is not None and seen + 1 >= self._whole_from.get(part, 1 << 62)
+
+    def _begin(self, subscription: Subscription, part: int, seen: int | None) -> None:
+        """Where the reader stands in this partition: where it says, else at the end of what was read."""
+        if seen is not None and self._keeps(part, seen):
+            subscription.places[part] = seen
+        elif part in self._whole_from:
+            ends = [record.offset for record in self._kept if record.partition == part]
+            end = max(ends, default=self._whole_from[part] - 1)
+            if end >= 0:
+                subscription.places[part] = end
 
     async def opened(self, record: Stored) -> OpenChange | None:
         """None for what is no change of a state (a refused command, a device that equivocated)."""
@@ -139,4 +197,4 @@ class ChangeFeed:
         said = TwinChanged.FromString(record.value or b"")
         blob = SealedBlob(said.key_epoch, said.salt, said.sealed)
         plain = await self._seals.open_blob(said.twin, blob, CHANGE_PATH) if said.sealed else None
-        return OpenChange(str(record.position), said, None if plain is None else ChangeBody.FromString(plain))
+        return OpenChange(said, None if plain is None else ChangeBody.FromString(plain))

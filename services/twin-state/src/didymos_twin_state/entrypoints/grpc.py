@@ -36,7 +36,8 @@ from didymos_twin_state.application.write_twin import Pen, patch_desired
 from didymos_twin_state.domain.command import PatchDesired
 from didymos_twin_state.entrypoints.columns import range_message
 from didymos_twin_state.entrypoints.commands import Requests
-from didymos_twin_state.entrypoints.live import LiveTwins, Visible, parse_event_id
+from didymos_twin_state.entrypoints.live import LiveTwins, Seen, Visible
+from didymos_twin_state.entrypoints.live_events import parse_event_id
 from didymos_twin_state.entrypoints.shapes import reader_of
 from didymos_twin_state.entrypoints.waiting import Arrivals
 
@@ -110,8 +111,8 @@ class TwinStateRpc(TwinStateServicer):
         who, twin, closing = reader(request.purpose), TwinId(Did(request.twin)), Closing()
         if self._live is None:
             raise PLATFORM_UNAVAILABLE.problem(dependency="live", detail="this process streams nothing")
-        names = await self._live.open(twin, who)
-        found = self._live.changes(twin, who, names, closing, parse_event_id(request.after))
+        watch = await self._live.open((twin,), who)
+        found = self._live.changes(watch, closing, parse_event_id(request.after))
         async with aclosing(found):  # type: ignore[type-var] # it is a generator
             async for seen in _until(found, closing):
                 yield _watched(seen)
@@ -143,10 +144,10 @@ def _command_id(said: bytes) -> bytes:
     return UUID(bytes=said).bytes if said else b""
 
 
-async def _until(found: AsyncIterator[Visible | None], closing: Closing) -> AsyncIterator[Visible | None]:
+async def _until(found: AsyncIterator[Seen], closing: Closing) -> AsyncIterator[Seen]:
     """What `found` gives until `closing`: closed wins."""
     ended = asyncio.create_task(closing.wait())
-    upcoming: asyncio.Task[Visible | None] | None = None
+    upcoming: asyncio.Task[Seen] | None = None
     try:
         while True:
             upcoming = asyncio.create_task(_next(found))
@@ -170,17 +171,17 @@ class _EndedError(Exception):
     """The source ended: a task may not end with StopAsyncIteration."""
 
 
-async def _next(found: AsyncIterator[Visible | None]) -> Visible | None:
+async def _next(found: AsyncIterator[Seen]) -> Seen:
     try:
         return await anext(found)
     except StopAsyncIteration:
         raise _EndedError from None
 
 
-def _watched(seen: Visible | None) -> messages.WatchResponse:
-    """An empty one says: read the twin afresh."""
-    if seen is None:
+def _watched(seen: Seen) -> messages.WatchResponse:
+    """One without a revision says: read the twin afresh."""
+    if not isinstance(seen, Visible):
         return messages.WatchResponse()
     return messages.WatchResponse(
-        id=seen.change.id, revision=seen.change.said.revision, reported=seen.body.reported, desired=seen.body.desired
+        id=seen.id, revision=seen.said.revision, reported=seen.body.reported, desired=seen.body.desired
     )

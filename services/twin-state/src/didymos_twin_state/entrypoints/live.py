@@ -1,29 +1,28 @@
-"""Live changes of one twin, filtered by what the reader may see at the moment of delivery. data-path.md section 14."""
+"""Live changes of twins, filtered by what the reader may see at the moment of delivery. data-path.md section 14."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeAlias
 
-from didymos.twin.v1.twin_events_pb2 import ChangeBody
+from didymos.twin.v1.twin_events_pb2 import ChangeBody, TwinChanged
 from didymos_contracts.errors import Problem
 from didymos_contracts.errors.identity import CONSENT_STALE
 from didymos_contracts.metrics import TWIN_PUSHES_TOTAL
 from didymos_did import Action, TwinId
 from didymos_kit.eventlog import Stored
-from didymos_kit.http.live import Closing, Event
+from didymos_kit.http.live import Closing
 from didymos_kit.telemetry import tracing
 from didymos_kit.telemetry.metrics import Metrics
 
-from didymos_twin_state.adapters.changes import ChangeFeed, OpenChange
+from didymos_twin_state.adapters.changes import ChangeFeed, OpenChange, Subscription
 from didymos_twin_state.application.permits import Permits, Reader, feature
-from didymos_twin_state.application.read_twin import Twins, read_twin
-from didymos_twin_state.entrypoints.shapes import desired_json, reported_json, view_json
+from didymos_twin_state.application.read_twin import Twins, TwinView, read_twin
 
 LOOK_SECONDS: Final = 0.5  # grants also end by their date
 STALE_SECONDS: Final = 30.0
+REVOKED: Final = "grant.revoked"
 
 
 class Waits(Protocol):
@@ -35,10 +34,40 @@ Changes = Callable[[TwinId], AbstractAsyncContextManager[Waits]]
 
 @dataclass(frozen=True, slots=True)
 class Visible:
-    """One change with what the reader may see of it."""
+    """A change with what the reader may see of it. `id`: after what the reader goes on."""
 
-    change: OpenChange
+    id: str
+    said: TwinChanged
     body: ChangeBody
+
+
+@dataclass(frozen=True, slots=True)
+class Afresh:
+    """The reader missed changes of this twin: it takes the state in their place."""
+
+    id: str
+    twin: TwinId
+    view: TwinView
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Nothing of this twin may be watched any more; others of the stream go on."""
+
+    twin: TwinId
+    reason: str
+
+
+Seen: TypeAlias = Visible | Afresh | Gone
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A stream that is opened: who reads, and which properties of which twins it could see so far."""
+
+    reader: Reader
+    names: dict[TwinId, set[str]]
+    gone: list[Gone] = field(default_factory=list)
 
 
 class LiveTwins:
@@ -51,51 +80,64 @@ class LiveTwins:
             for outcome in ("delivered", "denied", "dropped")
         }
 
-    async def open(self, twin: TwinId, reader: Reader) -> frozenset[str]:
-        """The properties that may be watched now. Raises PLATFORM_NOT_FOUND, CONSENT_STALE."""
-        view = await read_twin(twin, reader, self._permits, self._twins, Action.SUBSCRIBE)
-        return frozenset({*view.cells, *view.desired})
+    async def open(self, twins: Collection[TwinId], reader: Reader) -> Watch:
+        """Raises PLATFORM_NOT_FOUND if one of them may not be watched now, CONSENT_STALE."""
+        names = {}
+        for twin in twins:
+            view = await self._view(twin, reader)
+            names[twin] = {*view.cells, *view.desired}
+        return Watch(reader, names)
 
     async def changes(
-        self, twin: TwinId, reader: Reader, names: frozenset[str], closing: Closing, after: tuple[int, int] | None
-    ) -> AsyncIterator[Visible | None]:
-        """What may be seen of each change; None first if the reader has to take the state afresh. Ends by `closing`."""
-        watched = set(names)
-        guard = asyncio.create_task(self._guard(twin, reader, watched, closing), name="grant guard")
-        try:
-            with self._feed.watch(twin, after) as subscription:
-                if not subscription.resumed:
-                    yield None
-                while (record := await subscription.next()) is not None:
-                    with _pushing(record):
-                        change = await self._feed.opened(record)
-                        seen = None if change is None else self._seen(twin, reader, change, watched)
-                    if closing:
-                        return
-                    if seen is not None:
-                        self._pushed["delivered"].inc()
+        self, watch: Watch, closing: Closing, after: Mapping[int, int] | None, *, coalesce: bool = False
+    ) -> AsyncIterator[Seen]:
+        """What may be seen of each change, from now on or from after the offsets seen last. Ends by `closing`.
+
+        With `coalesce` a slow reader gets the latest of each property, and never lags.
+        """
+        with self._feed.watch(watch.names, after, coalesce=coalesce) as subscription:
+            guards = [
+                asyncio.create_task(self._guard(twin, watch, subscription, closing), name="grant guard")
+                for twin in watch.names
+            ]
+            try:
+                while (records := await subscription.take()) is not None:
+                    async for seen in self._delivered(records, subscription, watch):
+                        if closing:
+                            return
                         yield seen
-            self._pushed["dropped"].inc()
-            closing.close("lagged")
-        finally:
-            guard.cancel()
-            with suppress(asyncio.CancelledError):
-                await guard
+                self._pushed["dropped"].inc()
+                closing.close("lagged")
+            finally:
+                for guard in guards:
+                    guard.cancel()
+                await asyncio.gather(*guards, return_exceptions=True)
 
-    async def events(
-        self, twin: TwinId, reader: Reader, names: frozenset[str], closing: Closing, after: tuple[int, int] | None
-    ) -> AsyncIterator[Event]:
-        """As server-sent events: `changed`, and `resync` with the state when the reader was away for too long."""
-        async for seen in self.changes(twin, reader, names, closing, after):
-            if seen is None:
-                view = await read_twin(twin, reader, self._permits, self._twins, Action.SUBSCRIBE)
-                yield Event("", "resync", json.dumps(view_json(view)))
-            else:
-                yield Event(seen.change.id, "changed", json.dumps(_change_json(seen)))
+    async def _delivered(
+        self, records: Sequence[Stored], subscription: Subscription, watch: Watch
+    ) -> AsyncIterator[Seen]:
+        while watch.gone:
+            yield watch.gone.pop()
+        while subscription.afresh:
+            twin = TwinId(subscription.afresh.pop())
+            if twin in watch.names:
+                yield Afresh(subscription.place, twin, await self._view(twin, watch.reader))
+        latest: dict[str, Visible] = {}
+        for record in records:
+            with _pushing(record):
+                change = await self._feed.opened(record)
+                seen = None if change is None else self._seen(change, watch, subscription.place)
+            if seen is not None:
+                known = latest.pop(seen.said.twin, None)
+                latest[seen.said.twin] = seen if known is None else Visible(seen.id, seen.said, _later(known, seen))
+        for seen in latest.values():
+            self._pushed["delivered"].inc()
+            yield seen
 
-    def _seen(self, twin: TwinId, reader: Reader, change: OpenChange, watched: set[str]) -> Visible | None:
-        body = change.body
-        if body is None:
+    def _seen(self, change: OpenChange, watch: Watch, place: str) -> Visible | None:
+        body, twin, reader = change.body, TwinId(change.said.twin), watch.reader
+        watched = watch.names.get(twin)
+        if body is None or watched is None:
             return None
         names = {each.property for each in body.reported} | {each.property for each in body.desired}
         try:
@@ -104,70 +146,73 @@ class LiveTwins:
             allowed = frozenset()
         watched |= allowed
         owner = self._permits.is_owner(reader, twin)
+        if not (allowed or owner):
+            self._pushed["denied"].inc()
+            return None
         shown = ChangeBody(
             reported=[each for each in body.reported if each.property in allowed],
             desired=[each for each in body.desired if each.property in allowed],
             relations=body.relations if owner else (), models=body.models if owner else (), lifecycle=body.lifecycle,
         )  # fmt: skip
-        if not (allowed or owner):
-            self._pushed["denied"].inc()
-            return None
-        return Visible(change, shown)
+        return Visible(place, change.said, shown)
 
-    async def _guard(self, twin: TwinId, reader: Reader, watched: set[str], closing: Closing) -> None:
-        """Close when nothing may be watched any more. Looks at each change of a grant, and twice a second."""
+    async def _view(self, twin: TwinId, reader: Reader) -> TwinView:
+        return await read_twin(twin, reader, self._permits, self._twins, Action.SUBSCRIBE)
+
+    async def _guard(self, twin: TwinId, watch: Watch, subscription: Subscription, closing: Closing) -> None:
+        """Take the twin out when nothing of it may be watched any more, and close when it was the last.
+
+        Looks at each change of a grant, and twice a second.
+        """
         stale_since: float | None = None
         loop = asyncio.get_running_loop()
         async with self._changes(twin) as changed:
             while not closing:
-                reason = self._standing(twin, reader, watched)
+                reason = self._standing(twin, watch)
                 if reason == CONSENT_STALE.code:
                     stale_since = stale_since or loop.time()
                     if loop.time() - stale_since > STALE_SECONDS:
                         closing.close(reason)
                 elif reason:
-                    closing.close(reason)
+                    watch.names.pop(twin, None)
+                    watch.gone.append(Gone(twin, reason))
+                    subscription.wake()
+                    if not watch.names:
+                        closing.close(reason)
+                    return
                 else:
                     stale_since = None
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
                         await changed.wait()
 
-    def _standing(self, twin: TwinId, reader: Reader, watched: set[str]) -> str:
+    def _standing(self, twin: TwinId, watch: Watch) -> str:
         """Why nothing may be seen now; empty while something may."""
-        if self._permits.is_owner(reader, twin):
+        if self._permits.is_owner(watch.reader, twin):
             return ""
-        found = [self._permits.decision(reader, Action.SUBSCRIBE, twin, feature(name)) for name in watched]
+        names = watch.names.get(twin, ())
+        found = [self._permits.decision(watch.reader, Action.SUBSCRIBE, twin, feature(name)) for name in names]
         if any(each.allowed for each in found):
             return ""
         if any(each.reason.value == "stale_consent" for each in found):
             return CONSENT_STALE.code
-        return "grant.revoked"
+        return REVOKED
+
+
+def _later(known: Visible, seen: Visible) -> ChangeBody:
+    """Two changes of one twin as one: of each property, relation and model the later."""
+    first, second = known.body, seen.body
+    reported = {each.property: each for each in (*first.reported, *second.reported)}
+    desired = {each.property: each for each in (*first.desired, *second.desired)}
+    relations = {(each.name, each.target): each for each in (*first.relations, *second.relations)}
+    models = {(each.task, each.personal): each for each in (*first.models, *second.models)}
+    return ChangeBody(
+        reported=reported.values(), desired=desired.values(), relations=relations.values(), models=models.values(),
+        lifecycle=second.lifecycle or first.lifecycle,
+    )  # fmt: skip
 
 
 def _pushing(record: Stored) -> AbstractContextManager[object]:
     """A span of the trace in which a reading came, for as long as its change is opened and looked at."""
     sampled = tracing.extract(record.headers)
     return nullcontext() if sampled is None else tracing.span("twin.push", kind=tracing.PRODUCER, parent=sampled)
-
-
-def parse_event_id(said: str | None) -> tuple[int, int] | None:
-    """(partition, offset) of an id we gave; None for none, or for one that we never gave: then nothing is resumed."""
-    part, colon, offset = (said or "").partition(":")
-    if not colon or not (part.isdecimal() and offset.isdecimal()) or len(part) > 5 or len(offset) > 18:
-        return None
-    return int(part), int(offset)
-
-
-def _change_json(seen: Visible) -> dict[str, Any]:
-    said, body = seen.change.said, seen.body
-    shown: dict[str, Any] = {
-        "twin": said.twin, "revision": said.revision, "source": f"{said.source_partition}:{said.source_offset}",
-        "reported": {each.property: reported_json(each) for each in body.reported},
-        "desired": {each.property: desired_json(each) for each in body.desired},
-    }  # fmt: skip
-    if body.relations:
-        shown["relations"] = [{"name": r.name, "target": r.target, "accepted": r.accepted} for r in body.relations]
-    if body.models:
-        shown["models"] = [{"model": m.model_id, "task": m.task, "personal": m.personal} for m in body.models]
-    return shown
