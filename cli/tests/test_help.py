@@ -21,13 +21,18 @@ HEAVY = (
 )
 
 
+COMMANDS = ("verify", "demo", "up", "status", "doctor", "settings", "wallet", "twin", "device", "site")
+
+
 def test_help_imports_typer_and_little_else() -> None:
     code = "import sys; import didymos_cli.main; print(' '.join(sorted({m.partition('.')[0] for m in sys.modules})))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(HEAVY) & set(told.stdout.split())
 
 
-@pytest.mark.parametrize("command", ["verify", "demo", "up", "status", "doctor", "settings", "wallet", "twin", "site"])
+@pytest.mark.parametrize(
+    "command", ["verify", "demo", "up", "status", "doctor", "settings", "wallet", "twin", "device", "site"]
+)
 def test_every_command_has_help(command: str) -> None:
     told = CliRunner().invoke(app, [command, "--help"])
     assert told.exit_code == 0, told.output

@@ -59,9 +59,13 @@ async def create_twin(client: Client, twin: TwinId, profile: str) -> None:
     await client.post("/twin-state/v1/twins", {"twin": twin, "profile": profile})
 
 
-async def enrol_device(client: Client, device: Did, twin: TwinId, paths: tuple[str, ...], profile: str) -> None:
-    """`device` may send `paths` for a year."""
-    credential = sign_device_enrolment(device, twin, paths, profile, window(), client.signer, max_rate=100_000)
+async def enrol_device(
+    client: Client, device: Did, twin: TwinId, paths: tuple[str, ...], profile: str, *, aliases: tuple[str, ...] = ()
+) -> None:
+    """`device` may send `paths` for a year. `aliases`: names it has for the twin."""
+    credential = sign_device_enrolment(
+        device, twin, paths, profile, window(), client.signer, max_rate=100_000, aliases=aliases
+    )
     await client.call("POST", "/identity/v1/devices", body=jcs(credential))
 
 

@@ -26,13 +26,15 @@ def new(
     wallet: WalletPath,
     profile: Annotated[str, typer.Option(help="What its readings mean, as id@version.")] = "glucose@1",
     path: Annotated[list[str], typer.Option(help="Paths that the device may send.")] = ["features/**"],  # noqa: B006
+    alias: Annotated[list[str], typer.Option(help="What the device calls the twin, such as Patient/17.")] = [],  # noqa: B006
     house: HousePath = CARD,
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Register the twin as yours, make it, and enrol the device of the wallet."""
     from didymos_cli import owner_steps
 
-    _say(owner_steps.run(owner_steps.make_twin(profile, tuple(path)), wallet, house, passphrase_of(passphrase_file)))
+    step = owner_steps.make_twin(profile, tuple(path), tuple(alias))
+    _say(owner_steps.run(step, wallet, house, passphrase_of(passphrase_file)))
 
 
 @app.command()

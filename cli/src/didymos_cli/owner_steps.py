@@ -83,12 +83,13 @@ def _fresh_key() -> ProofKey:
     return ProofKey(secrets.token_bytes(32))
 
 
-def make_twin(profile: str, paths: tuple[str, ...]) -> Step:
+def make_twin(profile: str, paths: tuple[str, ...], aliases: tuple[str, ...] = ()) -> Step:
     async def step(desk: Desk) -> object:
         twin = await register_twin(desk.client, desk.wallet.signer("twin"))
         await create_twin(desk.client, twin, profile)
-        await enrol_device(desk.client, desk.wallet.signer("device").did, twin, paths, profile)
-        return {"twin": twin, "owner": desk.client.did, "device": desk.wallet.signer("device").did}
+        device = desk.wallet.signer("device").did
+        await enrol_device(desk.client, device, twin, paths, profile, aliases=aliases)
+        return {"twin": twin, "owner": desk.client.did, "device": device}
 
     return step
 
