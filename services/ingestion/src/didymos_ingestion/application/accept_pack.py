@@ -3,8 +3,9 @@
 What vouches for it is said by the pack: the device's signature over the request, a token, or a gateway.
 """
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import islice
 from typing import Final
@@ -22,6 +23,7 @@ from didymos_readings import (
     DECODERS,
     Assurance,
     DecodeContext,
+    Decoder,
     Header,
     ReadingError,
     Refusal,
@@ -37,6 +39,7 @@ from didymos_ingestion.domain.parts import PACK_READINGS, Part, parts_of
 
 LISTED: Final = 1024  # refusals of one pack that are listed one by one
 ORIGINAL_BYTES: Final = 256 << 10
+AT_ONCE_BYTES: Final = 64 << 10  # longer bodies are read in a thread
 _EMPTY: Final = Refusal("batch.malformed", "the pack holds no reading")
 
 
@@ -63,13 +66,24 @@ class Pack:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A pack that was read: its rows, and what of it could not be."""
+    """A pack that was read: its parts, and what of it could not be. `alone`: it tells of one twin only."""
 
-    rows: Sequence[Row]
+    parts: Sequence[Part]
     unread: Sequence[Refusal]
+    alone: bool
+
+    @property
+    def count(self) -> int:
+        return sum(len(part.records) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a pack before it is read."""
+
+    context: DecodeContext
     profile: str
     digest: bytes
-    received_at_us: int
 
 
 async def accept_pack(pack: Pack, signer: Signer, ports: Ports, clock: Clock) -> Taken:
@@ -77,14 +91,21 @@ async def accept_pack(pack: Pack, signer: Signer, ports: Ports, clock: Clock) ->
 
     Refusals name records. A pack of more than one batch is kept batch by batch: a repeat of it is cut where applied.
     """
-    read = _read(pack, ports, clock.now_us())
-    if not read.rows:
-        return require_accepted(Taken(read.digest, 0, [*read.unread] or [_EMPTY], ""))
-    original = _original(pack, read)
+    decode = DECODERS.get(pack.media)
+    if decode is None:
+        raise BATCH_MEDIA_UNSUPPORTED.problem(accepted=list(DECODERS))
+    known = _known(pack, ports, clock.now_us())
+    if len(pack.body) > AT_ONCE_BYTES:  # others are not kept waiting
+        read = await asyncio.to_thread(_read, decode, pack.body, known.context)
+    else:
+        read = _read(decode, pack.body, known.context)
+    if not read.parts:
+        return require_accepted(Taken(known.digest, 0, [*read.unread] or [_EMPTY], ""))
     accepted, tokens, refused = 0, dict[str, int](), [*read.unread]
-    for index, part in enumerate(_parts(read)):
-        arrived = _arrived(pack, read, part, index, (original, signer, ports.operator))
-        taken = await keep_batch(arrived, ports, clock)
+    for index, part in enumerate(read.parts):
+        arrived = _arrived(pack, known, part, index, signer, ports.operator)
+        whole = replace(arrived, charged=0 if index else read.count, original=_original(pack, read))
+        taken = await keep_batch(whole, ports, clock)
         accepted += taken.accepted
         _remember(tokens, taken.token)
         refused += [
@@ -93,13 +114,10 @@ async def accept_pack(pack: Pack, signer: Signer, ports: Ports, clock: Clock) ->
             for at in range(each.index, each.index + each.count)
         ]
     token = ",".join(f"{partition}:{offset}" for partition, offset in tokens.items())
-    return require_accepted(Taken(read.digest, accepted, sorted(refused, key=_index)[:LISTED], token))
+    return require_accepted(Taken(known.digest, accepted, sorted(refused, key=_index)[:LISTED], token))
 
 
-def _read(pack: Pack, ports: Ports, now_us: int) -> _Read:
-    decode = DECODERS.get(pack.media)
-    if decode is None:
-        raise BATCH_MEDIA_UNSUPPORTED.problem(accepted=list(DECODERS))
+def _known(pack: Pack, ports: Ports, now_us: int) -> _Known:
     enrolments = ports.identity.enrolments(pack.device)
     if not enrolments:
         raise BATCH_DEVICE_UNKNOWN.problem(device=pack.device)
@@ -110,46 +128,41 @@ def _read(pack: Pack, ports: Ports, now_us: int) -> _Read:
     context = DecodeContext(
         now_us, place_of(enrolments), subject_of(enrolments), profile, about=pack.about, at_us=pack.at_us
     )  # fmt: skip
+    return _Known(context, named, pack.digest or sha256(pack.body).digest())
+
+
+def _read(decode: Decoder, body: bytes, context: DecodeContext) -> _Read:
+    """Pure. Raises the row of a ReadingError."""
     try:
-        found = list(islice(decode(pack.body, context), PACK_READINGS + 1))
+        found = list(islice(decode(body, context), PACK_READINGS + 1))
+        if len(found) > PACK_READINGS:
+            raise BATCH_TOO_LARGE.problem(detail=f"a pack has at most {PACK_READINGS:,} readings", limit=PACK_READINGS)
+        rows = [each for each in found if isinstance(each, Row)]
+        unread = [each for each in found if isinstance(each, Refusal)]
+        strangers = any(each.code == "reading.subject_unknown" for each in unread)
+        return _Read(parts_of(rows), unread, alone=len({row.twin for row in rows}) == 1 and not strangers)
     except ReadingError as error:
         raise catalogue_row(error.code).problem(detail=error.detail) from error
-    if len(found) > PACK_READINGS:
-        raise BATCH_TOO_LARGE.problem(detail=f"a pack has at most {PACK_READINGS:,} readings", limit=PACK_READINGS)
-    rows = [each for each in found if isinstance(each, Row)]
-    unread = [each for each in found if isinstance(each, Refusal)]
-    return _Read(rows, unread, named, pack.digest or sha256(pack.body).digest(), now_us)
 
 
-def _parts(read: _Read) -> list[Part]:
-    try:
-        return parts_of(read.rows)
-    except ReadingError as error:
-        raise catalogue_row(error.code).problem(detail=error.detail) from error
-
-
-def _arrived(pack: Pack, read: _Read, part: Part, index: int, by: tuple[bytes, Signer, Did]) -> Arrived:
+def _arrived(pack: Pack, known: _Known, part: Part, index: int, signer: Signer, operator: Did) -> Arrived:
     """One batch of a pack. The first has its number and digest, the others go unnumbered under digests that follow.
 
-    The whole pack is charged with the first. Readings without a time go as those of a device without a clock.
+    Readings without a time go as those of a device without a clock.
     """
-    original, signer, operator = by
+    now_us = known.context.now_us
     header = Header(
         device=pack.device, audience=operator, stream=pack.stream, number=0 if index else pack.number,
-        sent_at_us=read.received_at_us if part.timed else 0, uptime_us=0 if part.timed else read.received_at_us,
-        block_count=0, root=b"", previous=b"", backfill=False, profile=read.profile,
+        sent_at_us=now_us if part.timed else 0, uptime_us=0 if part.timed else now_us, block_count=0, root=b"",
+        previous=b"", backfill=False, profile=known.profile,
     )  # fmt: skip
-    digest = sha256(read.digest + index.to_bytes(4, "big")).digest() if index else read.digest
-    batch = batch_of(sign_batch(header, part.blocks, signer))
-    charged = 0 if index else len(read.rows)
-    return Arrived(batch, read.received_at_us, pack.assurance, digest, charged=charged, original=original)
+    digest = sha256(known.digest + index.to_bytes(4, "big")).digest() if index else known.digest
+    return Arrived(batch_of(sign_batch(header, part.blocks, signer)), now_us, pack.assurance, digest)
 
 
 def _original(pack: Pack, read: _Read) -> bytes:
     """What proves the pack, if it tells of one twin only: all of it is sealed for each twin's owner."""
-    alone = len({row.twin for row in read.rows}) == 1
-    strangers = any(each.code == "reading.subject_unknown" for each in read.unread)
-    return pack.original if alone and not strangers and len(pack.original) <= ORIGINAL_BYTES else b""
+    return pack.original if read.alone and len(pack.original) <= ORIGINAL_BYTES else b""
 
 
 def _remember(tokens: dict[str, int], token: str) -> None:
