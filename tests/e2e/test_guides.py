@@ -19,7 +19,7 @@ SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS = 380
 LOCAL = {  # guide to what its commands print
     "first-twin": (),
-    "own-data": ('"accepted": 2', '"refused": 1', "104.4"),  # 5.8 mmol/L
+    "own-data": ('"accepted": 2', '"refused": 1', "104.4", '"accepted":1', "113.4", '"code":"reading.out_of_bounds"'),
     "run-a-site": (),
     "verify": (),
 }
@@ -53,8 +53,9 @@ def play(script: str, folder: Path, environ: Mapping[str, str] | None = None, se
 
 
 def on_free_ports(script: str) -> str:
-    ports = f"--port {free_port()} --grpc-port {free_port()} --admin-port {free_port()}"
-    return script.replace("didymos up >", f"didymos up {ports} >")
+    rest = free_port()
+    ports = f"--port {rest} --grpc-port {free_port()} --admin-port {free_port()}"
+    return script.replace("didymos up >", f"didymos up {ports} >").replace("127.0.0.1:8080", f"127.0.0.1:{rest}")
 
 
 @pytest.mark.slow
