@@ -3,6 +3,7 @@
 import asyncio
 import random
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -31,7 +32,13 @@ async def arrived(house: DoomedHouse, device: Device, http: httpx.AsyncClient) -
     times, _ = device.columns(0, device.readings)
     async with asyncio.timeout(SECONDS):
         path = f"/twin-state/v1/twins/{device.twin}/aggregate"
-        asked = {"property": "glucose/level", "step": "P7D", "fn": "count", "from": "0", "to": str(times[-1] + 1)}
+        asked: dict[str, Any] = {
+            "property": "glucose/level",
+            "step": "P7D",
+            "fn": "count",
+            "from": "0",
+            "to": str(times[-1] + 1),
+        }
         while sum((await owner.get(path, **asked))["v"]) < device.readings:  # noqa: ASYNC110 - history sets no event
             await asyncio.sleep(0.1)
 

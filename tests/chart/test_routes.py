@@ -10,7 +10,8 @@ from tests.chart.rendering import Object, example, of_kind
 from tools.chart_tools import CHART, ROOT
 
 ROLES = {
-    "events": "twin-state-live", "forecast": "twin-state-forecaster", "models": "twin-state-forecaster",
+    "events": "twin-state-live", "streams": "twin-state-live",
+    "forecast": "twin-state-forecaster", "models": "twin-state-forecaster",
 }  # fmt: skip
 
 
@@ -41,7 +42,8 @@ def test_every_published_path_goes_to_its_role(document: object) -> None:
     for path in paths:
         whole = path if path.startswith(f"/{service}/") else f"/{service}{path}"
         concrete = re.sub(r"\{[^}]+\}", "did:key:z6Mk", whole)
-        wanted = ROLES.get(concrete.rpartition("/")[2], "twin-state-api") if service == "twin-state" else service
+        last = "streams" if "/devices/" in concrete else concrete.rpartition("/")[2]
+        wanted = ROLES.get(last, "twin-state-api") if service == "twin-state" else service
         assert routed(example("learning"), 8080, concrete) == wanted, whole
 
 

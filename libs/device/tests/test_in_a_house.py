@@ -1,6 +1,7 @@
 """Devices as processes of their own, and a real house: identity, ingestion and twin-state, embedded."""
 
 import asyncio
+import json
 import random
 import re
 import sqlite3
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from didymos_cli.card import card_of, write_card
 from didymos_cli.client import Client, Seen, http_client
 from didymos_cli.owner import create_twin, enrol_device, register_twin
 from didymos_cli.up import running_house
+from didymos_device import Column, Device, Orders, OrdersError, open_key, read_house
 from didymos_did import ProofKey, TwinId, parse_did
 from didymos_kit.house import Where
 from didymos_testing.did import a_signer
@@ -113,6 +116,34 @@ async def test_each_kind_of_device_reaches_its_twin(
     assert set(state["reported"]) == shown
     ages = [time.time() - each["observed_at_us"] / 1e6 for each in state["reported"].values()]
     assert all(-5 < age < 120 for age in ages), ages
+
+
+async def test_a_device_takes_a_desired_value_and_ends_an_action_by_its_report(tmp_path: Path) -> None:
+    key = open_key(tmp_path / "device" / "key")
+    async with a_home(tmp_path, "generic@1") as home:
+        house = read_house(home.card)
+        with Orders(key, house) as orders, pytest.raises(OrdersError, match=r"platform\.not_found"):
+            await asyncio.to_thread(orders.next)
+        await home.enrol(key.did, "generic@1")
+        expires = (time.time_ns() // 1000) + 600_000_000
+        wishes = {"feed": {"value": 25, "unit": "mm/s"}, "actions/restart": {"value": 1, "expires_at_us": expires}}
+        await home.owner.call(
+            "PATCH", f"/twin-state/v1/twins/{home.twin}/desired", body=json.dumps(wishes).encode(),
+            headers={"content-type": "application/merge-patch+json", "if-match": "*"},
+        )  # fmt: skip
+        with Orders(key, house) as orders:
+            told = await asyncio.to_thread(orders.next)
+            assert told is not None
+            found = told["twins"][home.twin]
+            assert (found["desired"]["feed"]["value"], found["actions"]["restart"]["value"]) == (25, 1)
+            assert await asyncio.to_thread(orders.next, told["after"], 0) is None
+            with Device(key, house, tmp_path / "device", "generic@1") as device:
+                done = np.array([time.time_ns() // 1000], np.int64)
+                device.keep(Column(home.twin, "actions/restart", "", done, np.array([1.0])))
+                assert (await asyncio.to_thread(device.send)).accepted == 1
+            ended = await asyncio.to_thread(orders.next, told["after"])
+            assert ended is not None
+            assert ended["twins"][home.twin]["actions"] == {}
 
 
 async def killed(command: tuple[str, ...], lines: int, seconds: float) -> int:

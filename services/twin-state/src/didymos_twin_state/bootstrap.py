@@ -40,9 +40,18 @@ from didymos_twin_state.application.read_history import Past
 from didymos_twin_state.application.read_twin import Twins
 from didymos_twin_state.application.write_twin import Pen
 from didymos_twin_state.domain.reading import OpenParcel
-from didymos_twin_state.entrypoints import rest, rest_forecast, rest_history, rest_live, rest_search, rest_units
+from didymos_twin_state.entrypoints import (
+    rest,
+    rest_devices,
+    rest_forecast,
+    rest_history,
+    rest_live,
+    rest_search,
+    rest_units,
+)
 from didymos_twin_state.entrypoints.commands import Requests
 from didymos_twin_state.entrypoints.consumer import Worker, WorkerPorts
+from didymos_twin_state.entrypoints.device_orders import DeviceOrders
 from didymos_twin_state.entrypoints.gate import Gate, GatePorts
 from didymos_twin_state.entrypoints.grpc import HistoryRpc, TwinStateRpc
 from didymos_twin_state.entrypoints.grpc_forecast import ForecastsRpc
@@ -120,6 +129,8 @@ async def bootstrap(settings: TwinStateSettings, house: House) -> AsyncIterator[
             loops.append(feed.run)
             tickets = Tickets(house.keys.secret("twin-state/stream-tickets"), house.access)
             routers.append(rest_live.routes(rest_live.LiveRoutes(streams, tickets, made.arrivals)))
+            orders = DeviceOrders(feed, made.twins, house.identity.enrolments, house.clock)
+            routers.append(rest_devices.routes(orders, made.arrivals))
         if role in ("all", "api"):
             routers += _api(made)
         if role in ("all", "api", "live"):

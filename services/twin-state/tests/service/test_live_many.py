@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+from didymos_contracts.topics import TWIN_CHANGED
 from didymos_did import Ed25519Signer
 from didymos_kit.eventlog import Stored
 from didymos_testing.did import INSTITUTE, RESEARCH, STRANGER, a_read_terms
@@ -177,7 +178,7 @@ async def test_what_waits_comes_as_one_change_when_a_reader_coalesces(tmp_path: 
 
 
 def a_record(offset: int, key: str = "did:key:zTwin", size: int = 10) -> Stored:
-    return Stored("didymos.twin.changed.v1", key.encode(), bytes(size), {}, 0, 3, offset)
+    return Stored(TWIN_CHANGED.name, key.encode(), bytes(size), {}, 0, 3, offset)
 
 
 @pytest.mark.parametrize(("count", "size"), [(QUEUE + 1, 10), (3, 400_000)])
