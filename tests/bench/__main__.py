@@ -12,6 +12,7 @@ from tests.bench.measure import Measure
 AREAS = {
     "data-path": ("tests.bench.data_path", "tests.bench.data_path_http", "tests.bench.apply"),
     "learning": ("tests.bench.learning",),
+    "history": ("tests.bench.history",),
     "log": ("tests.bench.log",),
     "ledger": ("tests.bench.ledger",),
     "privacy": ("tests.bench.privacy",),

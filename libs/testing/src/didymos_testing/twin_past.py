@@ -2,14 +2,31 @@
 
 # ruff: noqa: S101 - a contract is made of tests
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from didymos_twin_state.application.past_ports import Ages, ChunkRow, Due, Folding, FreshParcel, SeriesRow, TwinPast
-from didymos_twin_state.application.ports import Dirty, Marks, SealedBlob, StoredParcel, TwinHistory
+import numpy as np
+from didymos_twin_state.application.fold_history import Folder, fold_twin, opened_chunks
+from didymos_twin_state.application.past_ports import (
+    Ages,
+    ChunkRow,
+    Due,
+    Extent,
+    Folding,
+    FreshParcel,
+    Glance,
+    SeriesRow,
+    TwinPast,
+    Window,
+)
+from didymos_twin_state.application.ports import Dirty, Marks, ParcelRow, SealedBlob, StoredParcel, TwinHistory
+from didymos_twin_state.application.read_history import Past
+from didymos_twin_state.application.read_twin import part_of
+from didymos_twin_state.domain.columns import merged_readings
+from didymos_twin_state.domain.reading import Column, OpenParcel
 from didymos_twin_state.domain.twin import Lifecycle
 
-from didymos_testing.twin_state import MemoryHistory
+from didymos_testing.twin_state import MemoryHistory, PlainSeals
 from didymos_testing.twin_stores import PART, a_row, a_twin
 
 Stores: TypeAlias = tuple[TwinHistory, TwinPast]
@@ -25,6 +42,19 @@ class MemoryPast:
     folded: set[tuple[str, int, int]] = field(default_factory=set)
     rows: dict[tuple[str, str, int], SeriesRow] = field(default_factory=dict)
     entries: dict[tuple[str, str, int, int], ChunkRow] = field(default_factory=dict)
+
+    async def window(self, glance: Glance) -> Window:
+        fresh = [each async for each in self.fresh(glance.part, glance.twin, *glance.span)]
+        mine = [row for key, row in sorted(self.rows.items()) if key[:2] == (glance.twin, glance.name)]
+        rows = [row for row in mine if any(row.t_min_us < e and row.t_max_us >= b for b, e in glance.stretches)]
+        readings = sum(row.readings for row in rows)
+        chunks = await self.chunks(glance.twin, glance.name, glance.step_us, *glance.chunks)
+        shown = rows if readings <= glance.most else []
+        return Window(fresh, more=False, series=shown, readings=readings, chunks=chunks)
+
+    async def extents(self, twin: str, name: str, from_us: int, to_us: int) -> Sequence[Extent]:
+        rows = await self.series(twin, name, from_us, to_us)
+        return [Extent(row.bucket_us, row.t_max_us, row.readings) for row in rows]
 
     async def fresh(self, _part: int, twin: str, from_us: int, to_us: int) -> AsyncIterator[FreshParcel]:
         order = sorted(self.history.rows, key=lambda each: (each.t_min_us, each.parcel.offset, each.index))
@@ -153,6 +183,21 @@ class PastContract:
         assert not await past.fold(a_folding([(0, 0)], series_row("p", 0, 99)))
         assert list(await past.series("t", "p", 0, 900)) == []
 
+    async def test_a_window_shows_all_of_one_moment(self, stores: Stores) -> None:
+        await holding(stores, 10, 20, 300)
+        rows = [series_row("p", 0, 99), series_row("p", 100, 199), series_row("p", 200, 299)]
+        await stores[1].fold(a_folding([(0, 0), (1, 0)], *rows))
+        glance = Glance(PART, "t", "p", (0, 900), [(10, 20), (250, 260)], 4, 60, (0, 101))
+        found = await stores[1].window(glance)
+        assert [each.stored.offset for each in found.fresh] == [2]
+        assert ([row.bucket_us for row in found.series], found.readings, found.more) == ([0, 200], 4, False)
+        assert [row.bucket_us for row in found.chunks] == [0, 100]
+        wide = await stores[1].window(replace(glance, most=3, step_us=0, span=(0, 10)))
+        assert (list(wide.fresh), list(wide.series), wide.readings, list(wide.chunks)) == ([], [], 4, [])
+        nothing = await stores[1].window(replace(glance, stretches=()))
+        assert (list(nothing.series), nothing.readings) == ([], 0)
+        assert [each.readings for each in await stores[1].extents("t", "p", 0, 150)] == [2, 2]
+
 
 class StoredPastContract(PastContract):
     """Beside that, of databases: erasure takes series and chunks, age takes what may go, a slice at a time."""
@@ -170,13 +215,43 @@ class StoredPastContract(PastContract):
     async def test_only_what_is_folded_and_old_goes_a_slice_at_a_time(self, stores: Stores) -> None:
         history, past = stores
         await holding(stores, 10, 20, 30, 40)
-        rows = [series_row("p", 0, 9), series_row("p", 100, 109)]
-        await past.fold(a_folding([(0, 0), (1, 0), (3, 0)], *rows))
-        ages = Ages(parcels_us=35, series_us=50, chunks_us={60: 100, 61: 10**9})
+        rows = [series_row("p", 0, 9), series_row("p", 100, 109, replace(BLOB, key_epoch=20_001))]
+        await past.fold(a_folding([(0, 0), (1, 0)], *rows))
+        assert await past.expire(Ages(20_000, 20_000, {60: 20_000}), 10) == 0
+        ages = Ages(parcels=20_001, series=20_001, chunks={60: 20_001, 61: 99_999})
         assert await past.expire(ages, 1) == 3  # a parcel, a row of series, a chunk
         assert await past.expire(ages, 10) == 1
         assert await past.expire(ages, 10) == 0
         assert [stored.offset async for stored in history.parcels("t", 0, 10**9)] == [2, 3]
-        assert await offsets(past) == [2]
+        assert await offsets(past) == [2, 3]
         assert [row.bucket_us for row in await past.series("t", "p", 0, 900)] == [100]
         assert [row.bucket_us for row in await past.chunks("t", "p", 60, 0, 900)] == [100]
+
+    async def test_folded_equals_raw_on_this_database_too(self, stores: Stores) -> None:
+        history, past = stores
+        seals, parcels = PlainSeals(), dict[int, OpenParcel]()
+
+        async def opened(stored: StoredParcel) -> OpenParcel | None:
+            return parcels[stored.offset]
+
+        reader = Past(history, past, opened, seals, 1.0)
+        folder, part, draw = Folder(past, opened, seals), part_of("t"), np.random.default_rng(7)
+        claimed = await history.claim(part, "a")
+        for offset in range(12):  # late ones among them, over three days, one taken back
+            times = draw.integers(0, 3 * DAY_US, 50).astype(np.int64)
+            quality = np.full(50, 90, np.uint8)
+            column = Column("p", "u", times, draw.normal(0, 9, 50), quality, quality * 0, np.arange(50), offset == 7)
+            parcels[offset] = OpenParcel("t", "d", 1, offset + 1, offset.to_bytes(32, "big"), (column,), offset)
+            row = ParcelRow(parcels[offset], 0, 1, b"", b"", int(times.min()), int(times.max()))
+            dirty = Dirty(parcels=[row], twins={"t": replace(a_twin("t"), part=part)})
+            await history.checkpoint(part, claimed.epoch, Marks(offset, 0), Marks(offset + 1, 0), dirty)
+            if offset % 4 == 3:
+                assert await fold_twin(Due("t", ""), None, 9 * DAY_US, folder) == 4
+            raw = merged_readings(parcels.values(), "p", (0, 3 * DAY_US))
+            found = await reader.readings("t", "p", (0, 3 * DAY_US))
+            assert (found.times_us.tolist(), list(found.values)) == (raw.times_us.tolist(), list(raw.values))
+        chunks = await opened_chunks("t", await past.chunks("t", "p", DAY_US, 0, 1), seals)
+        entries, numbers = chunks[0].entries, raw.numbers
+        assert numbers is not None
+        assert entries["count"].sum() == len(numbers)
+        assert abs(entries["sum"].sum() - numbers.sum()) <= 1e-12 * np.abs(numbers).sum()

@@ -1,7 +1,7 @@
 """Stores of twin-state in memory, under the same contracts as the real ones; any call of theirs can be made to die."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from didymos_twin_state.application.ports import (
@@ -178,6 +178,9 @@ class PlainSeals:
     """Keys of no secrecy: what is sealed is marked, so that a test sees if a blob was opened under another twin."""
 
     destroyed: set[str] = field(default_factory=set)
+
+    async def warm(self, names: Iterable[tuple[str, int]]) -> None:
+        """All keys are at hand."""
 
     async def open_blob(self, twin: str, blob: SealedBlob, path: str) -> bytes | None:
         if twin in self.destroyed:

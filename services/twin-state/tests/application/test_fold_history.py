@@ -182,6 +182,27 @@ async def test_rollups_serve_where_they_can_and_late_data_is_read_beside_them() 
     assert (await world.aggregate(step_us=DAY_US, function="max")).buckets.values[1] == 10_000.0
 
 
+async def test_a_closed_day_is_one_row_until_it_holds_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await a_long_day(1)
+
+    async def rows() -> list[int]:
+        return [row.bucket_us // HOUR_US for row in await world.stored.series(TWIN_ID, NAME, 0, DAY_US)]
+
+    assert await world.fold(ANY, 17 * HOUR_US) == 2
+    assert await rows() == list(range(16))
+    await world.fold(ANY)
+    assert await rows() == [0]
+    await world.hold(a_parcel(80, [5 * HOUR_US + 1], np.array([1.0])))
+    await world.fold(ANY)
+    assert await rows() == [0]
+    monkeypatch.setattr("didymos_twin_state.application.fold_history.DAY_READINGS", 100)
+    await world.hold(a_parcel(81, [5 * HOUR_US + 2], np.array([1.0])))
+    await world.fold(ANY)
+    assert await rows() == list(range(24))
+    assert await world.read() == await world.raw()
+    assert (await world.aggregate(step_us=DAY_US, function="count")).buckets.values == [290.0]
+
+
 async def test_days_of_a_zone_are_served_by_hours() -> None:
     world, zone = await a_long_day(4), ZoneInfo("Europe/Berlin")
     span = {"from_us": DAY_US, "to_us": 3 * DAY_US, "step_us": DAY_US, "zone": zone, "function": "count"}

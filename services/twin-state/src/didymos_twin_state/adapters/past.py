@@ -4,16 +4,29 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from didymos_kit.database.engine import Database
-from sqlalchemy import and_, delete, insert, literal, or_, select, tuple_, update
+from sqlalchemy import and_, delete, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from didymos_twin_state.adapters.tables import HELD, PARCELS, ROLLUPS, SERIES, TWINS
-from didymos_twin_state.application.past_ports import Ages, ChunkRow, Due, Folding, FreshParcel, SeriesRow
+from didymos_twin_state.application.past_ports import (
+    Ages,
+    ChunkRow,
+    Due,
+    Extent,
+    Folding,
+    FreshParcel,
+    Glance,
+    SeriesRow,
+    Window,
+)
 from didymos_twin_state.application.ports import SealedBlob, StoredParcel
 
 SLICE: Final = 200  # parcels fetched at once
 CLAUSES: Final = 200  # of one statement
 MOST_VALUES: Final = 5_000  # of one statement; SQLite takes 32,766
+
+
+_PLACE: Final = (PARCELS.c.t_min_us, PARCELS.c.source_offset, PARCELS.c.idx)
 
 
 class _NotFreshError(Exception):
@@ -26,14 +39,28 @@ class SqlPast:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def window(self, glance: Glance) -> Window:
+        async with self._database.read() as connection:
+            fresh = (await connection.execute(_fresh_query(glance.part, glance.twin, *glance.span))).all()
+            series, readings = await _series_within(connection, glance)
+            chunks: Sequence[Any] = ()
+            if glance.step_us:
+                asked = _chunk_query(glance.twin, glance.name, glance.step_us, *glance.chunks)
+                chunks = (await connection.execute(asked)).all()
+        return Window(
+            [_fresh(row) for row in fresh], len(fresh) == SLICE, [_series(row) for row in series], readings,
+            [_chunk(row) for row in chunks],
+        )  # fmt: skip
+
+    async def extents(self, twin: str, name: str, from_us: int, to_us: int) -> Sequence[Extent]:
+        columns = (SERIES.c.bucket_us, SERIES.c.t_max_us, SERIES.c.readings)
+        query = select(*columns).where(_meets(twin, name, from_us, to_us)).order_by(SERIES.c.bucket_us)
+        async with self._database.read() as connection:
+            return [Extent(*row) for row in await connection.execute(query)]
+
     async def fresh(self, part: int, twin: str, from_us: int, to_us: int) -> AsyncIterator[FreshParcel]:
         """A slice at a time: an open cursor would pin the file."""
-        place = (PARCELS.c.t_min_us, PARCELS.c.source_offset, PARCELS.c.idx)
-        query = select(PARCELS).where(
-            PARCELS.c.part == part, PARCELS.c.twin == twin, ~PARCELS.c.folded, PARCELS.c.t_min_us < to_us,
-            PARCELS.c.t_max_us >= from_us,
-        )  # fmt: skip
-        query = query.order_by(*place).limit(SLICE)
+        query = _fresh_query(part, twin, from_us, to_us)
         following = query
         while True:
             async with self._database.read() as connection:
@@ -43,27 +70,16 @@ class SqlPast:
             if len(rows) < SLICE:
                 return
             last = (rows[-1].t_min_us, rows[-1].source_offset, rows[-1].idx)
-            following = query.where(tuple_(*place) > tuple_(*(literal(each) for each in last)))
+            following = query.where(tuple_(*_PLACE) > tuple_(*(literal(each) for each in last)))
 
     async def series(self, twin: str, name: str, from_us: int, to_us: int) -> Sequence[SeriesRow]:
-        query = select(SERIES).where(
-            SERIES.c.twin == twin, SERIES.c.property == name, SERIES.c.bucket_us < to_us, SERIES.c.t_min_us < to_us,
-            SERIES.c.t_max_us >= from_us,
-        )  # fmt: skip
+        query = select(SERIES).where(_meets(twin, name, from_us, to_us)).order_by(SERIES.c.bucket_us)
         async with self._database.read() as connection:
-            rows = (await connection.execute(query.order_by(SERIES.c.bucket_us))).all()
-        return [
-            SeriesRow(row.property, row.bucket_us, row.t_min_us, row.t_max_us, row.readings, _blob(row)) for row in rows
-        ]
+            return [_series(row) for row in await connection.execute(query)]
 
     async def chunks(self, twin: str, name: str, step_us: int, from_us: int, to_us: int) -> Sequence[ChunkRow]:
-        query = select(ROLLUPS).where(
-            ROLLUPS.c.twin == twin, ROLLUPS.c.property == name, ROLLUPS.c.step_us == step_us,
-            ROLLUPS.c.bucket_us >= from_us, ROLLUPS.c.bucket_us < to_us,
-        )  # fmt: skip
         async with self._database.read() as connection:
-            rows = (await connection.execute(query.order_by(ROLLUPS.c.bucket_us))).all()
-        return [ChunkRow(row.property, row.step_us, row.bucket_us, _blob(row)) for row in rows]
+            return [_chunk(row) for row in await connection.execute(_chunk_query(twin, name, step_us, from_us, to_us))]
 
     async def due(self, part: int, before_us: int, after: str, limit: int) -> Sequence[Due]:
         names = select(PARCELS.c.twin).where(
@@ -84,14 +100,13 @@ class SqlPast:
         return True
 
     async def expire(self, ages: Ages, limit: int) -> int:
-        old_parcels = PARCELS.c.t_max_us < ages.parcels_us
         rules = [
-            (PARCELS, and_(old_parcels, PARCELS.c.folded)),
-            (HELD, HELD.c.t_max_us < ages.parcels_us),
-            (SERIES, SERIES.c.t_max_us < ages.series_us),
+            (PARCELS, and_(PARCELS.c.folded, PARCELS.c.key_epoch < ages.parcels)),
+            (HELD, HELD.c.key_epoch < ages.parcels),
+            (SERIES, SERIES.c.key_epoch < ages.series),
             *(
-                (ROLLUPS, and_(ROLLUPS.c.step_us == step, ROLLUPS.c.bucket_us < before))
-                for step, before in ages.chunks_us.items()
+                (ROLLUPS, and_(ROLLUPS.c.step_us == step, ROLLUPS.c.key_epoch < before))
+                for step, before in ages.chunks.items()
             ),
         ]
         went = 0
@@ -155,12 +170,56 @@ async def _store_chunks(connection: AsyncConnection, twin: str, chunks: Sequence
     await connection.execute(insert(ROLLUPS), rows)
 
 
+def _fresh_query(part: int, twin: str, from_us: int, to_us: int) -> Any:  # noqa: ANN401 - a query
+    query = select(PARCELS).where(
+        PARCELS.c.part == part, PARCELS.c.twin == twin, ~PARCELS.c.folded, PARCELS.c.t_min_us < to_us,
+        PARCELS.c.t_max_us >= from_us,
+    )  # fmt: skip
+    return query.order_by(*_PLACE).limit(SLICE)
+
+
+def _chunk_query(twin: str, name: str, step_us: int, from_us: int, to_us: int) -> Any:  # noqa: ANN401 - a query
+    query = select(ROLLUPS).where(
+        ROLLUPS.c.twin == twin, ROLLUPS.c.property == name, ROLLUPS.c.step_us == step_us,
+        ROLLUPS.c.bucket_us >= from_us, ROLLUPS.c.bucket_us < to_us,
+    )  # fmt: skip
+    return query.order_by(ROLLUPS.c.bucket_us)
+
+
+def _meets(twin: str, name: str, from_us: int, to_us: int) -> Any:  # noqa: ANN401 - a condition of SQL
+    return and_(
+        SERIES.c.twin == twin, SERIES.c.property == name, SERIES.c.bucket_us < to_us, SERIES.c.t_min_us < to_us,
+        SERIES.c.t_max_us >= from_us,
+    )  # fmt: skip
+
+
+async def _series_within(connection: AsyncConnection, glance: Glance) -> tuple[Sequence[Any], int]:
+    """Rows that meet the stretches, unless they hold too many readings; and how many they hold."""
+    if not glance.stretches:
+        return (), 0
+    meet = or_(*(_meets(glance.twin, glance.name, *stretch) for stretch in glance.stretches))
+    counted = await connection.execute(select(func.coalesce(func.sum(SERIES.c.readings), 0)).where(meet))
+    readings = int(counted.scalar_one())
+    if not readings or readings > glance.most:
+        return (), readings
+    rows = await connection.execute(select(SERIES).where(meet).order_by(SERIES.c.bucket_us))
+    return rows.all(), readings
+
+
 def _sealed(blob: SealedBlob) -> dict[str, Any]:
     return {"key_epoch": blob.key_epoch, "salt": blob.salt, "sealed": blob.sealed}
 
 
 def _blob(row: Any) -> SealedBlob:  # noqa: ANN401 - a row of either table
     return SealedBlob(row.key_epoch, row.salt, row.sealed)
+
+
+def _series(row: Any) -> SeriesRow:  # noqa: ANN401 - a row of SERIES
+    return SeriesRow(row.property, row.bucket_us, row.t_min_us, row.t_max_us, row.readings, _blob(row))
+
+
+def _chunk(row: Any) -> ChunkRow:  # noqa: ANN401 - a row of ROLLUPS
+    return ChunkRow(row.property, row.step_us, row.bucket_us, _blob(row))
 
 
 def _fresh(row: Any) -> FreshParcel:  # noqa: ANN401 - a row of PARCELS

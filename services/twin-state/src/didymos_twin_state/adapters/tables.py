@@ -56,6 +56,8 @@ sa.Index(
     "reading_parcel_fresh", PARCELS.c.part, PARCELS.c.twin, PARCELS.c.t_min_us,
     sqlite_where=_FRESH, postgresql_where=_FRESH,
 )  # fmt: skip
+_FOLDED: Final = sa.text("folded")
+sa.Index("reading_parcel_age", PARCELS.c.key_epoch, sqlite_where=_FOLDED, postgresql_where=_FOLDED)
 SERIES: Final = sa.Table(  # settled readings of a property in a bucket, sealed as columns
     "series", METADATA,
     sa.Column("twin", sa.Text, nullable=False),
@@ -69,7 +71,7 @@ SERIES: Final = sa.Table(  # settled readings of a property in a bucket, sealed 
     sa.Column("sealed", sa.LargeBinary, nullable=False),
     sa.PrimaryKeyConstraint("twin", "property", "bucket_us", name="series_pkey"),
 )  # fmt: skip
-sa.Index("series_age", SERIES.c.t_max_us)
+sa.Index("series_age", SERIES.c.key_epoch)
 ROLLUPS: Final = sa.Table(  # a chunk of entries of one step, sealed
     "rollup", METADATA,
     sa.Column("twin", sa.Text, nullable=False),
@@ -81,7 +83,7 @@ ROLLUPS: Final = sa.Table(  # a chunk of entries of one step, sealed
     sa.Column("sealed", sa.LargeBinary, nullable=False),
     sa.PrimaryKeyConstraint("twin", "property", "step_us", "bucket_us", name="rollup_pkey"),
 )  # fmt: skip
-sa.Index("rollup_age", ROLLUPS.c.step_us, ROLLUPS.c.bucket_us)
+sa.Index("rollup_age", ROLLUPS.c.step_us, ROLLUPS.c.key_epoch)
 TWINS: Final = sa.Table(
     "twin", METADATA,
     sa.Column("id", sa.Text, primary_key=True),

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from didymos_readings import Profile
 
-from didymos_twin_state.application.past_ports import ChunkRow, Due, Folding, FreshParcel, SeriesRow, TwinPast
+from didymos_twin_state.application.past_ports import ChunkRow, Due, Extent, Folding, FreshParcel, SeriesRow, TwinPast
 from didymos_twin_state.application.permits import feature
 from didymos_twin_state.application.ports import SealedBlob, Seals, StoredParcel
 from didymos_twin_state.application.read_twin import part_of
@@ -35,6 +35,7 @@ GRACE_US: Final = 5 * MINUTE_US  # after a bucket closed
 SLOW_SECONDS: Final = 60.0  # readings this far apart make buckets of a day
 PARCELS: Final = 500  # of one fold
 READINGS: Final = 200_000
+DAY_READINGS: Final = 20_000  # of one row
 Open: TypeAlias = Callable[[StoredParcel], Awaitable[OpenParcel | None]]
 
 
@@ -82,7 +83,7 @@ async def fold_twin(due: Due, profile: Profile | None, now_us: int, folder: Fold
     written = _Written(due.twin, part, taken)
     try:
         for name, each in slabs.items():
-            await _property(name, joined(each), size, written, folder)
+            await _property(name, joined(each), size, closed_us, written, folder)
     except ErasedError:
         return 0
     return len(taken) if await folder.past.fold(written.folding()) else 0
@@ -104,18 +105,42 @@ class _Written:
         return Folding(self.twin, self.part, places, self.gone, self.series, self.chunks)
 
 
-async def _property(name: str, fresh: Slab, size: int, written: _Written, folder: Folder) -> None:
+async def _property(name: str, fresh: Slab, size: int, closed_us: int, written: _Written, folder: Folder) -> None:
     chunks = _Chunks(written.twin, name, folder)
-    for bucket in np.unique(fresh.times_us // size).tolist():
-        begin, end = bucket * size, (bucket + 1) * size
-        held = await opened_slabs(written.twin, await folder.past.series(written.twin, name, begin, end), folder.seals)
-        slab = settled(joined([*held, fresh.within(begin, end)]))
-        written.gone.append((name, begin, end))
-        blob = await _seal(written.twin, name, pack_slab(slab), folder.seals)
-        times = slab.times_us
-        written.series.append(SeriesRow(name, begin, int(times[0]), int(times[-1]), len(slab), blob))
-        await _roll(slab, begin, end, chunks)
+    for day in np.unique(fresh.times_us // DAY_US).tolist():
+        begin, end = day * DAY_US, (day + 1) * DAY_US
+        mine = fresh.within(begin, end)
+        extents = await folder.past.extents(written.twin, name, begin, end)
+        buckets, whole = _buckets(mine, extents, size, begin, closed=end <= closed_us)
+        written.gone += [(name, begin, end)] if whole else [(name, *bucket) for bucket in buckets]
+        for bucket in buckets:
+            rows = await folder.past.series(written.twin, name, *bucket)
+            held = await opened_slabs(written.twin, rows, folder.seals)
+            slab = settled(joined([*held, mine]).within(*bucket))
+            if len(slab):
+                times, blob = slab.times_us, await _seal(written.twin, name, pack_slab(slab), folder.seals)
+                written.series.append(
+                    SeriesRow(name, bucket[0], int(times[0]), int(times[-1]), len(slab), blob)
+                )  # fmt: skip
+                await _roll(slab, *bucket, chunks)
     written.chunks += await chunks.rows()
+
+
+def _buckets(
+    fresh: Slab, extents: Sequence[Extent], size: int, day_us: int, *, closed: bool
+) -> tuple[list[tuple[int, int]], bool]:
+    """The buckets of a day that are written anew, and whether they replace all that is stored of it.
+
+    A closed day becomes one row if it holds few enough readings, and hours again once it holds too many.
+    """
+    wide = any(row.t_max_us >= row.bucket_us + HOUR_US for row in extents)
+    few = len(fresh) + sum(row.readings for row in extents) <= DAY_READINGS
+    if size == DAY_US or (few and (closed or wide)):
+        return [(day_us, day_us + DAY_US)], True
+    hours = (
+        range(day_us, day_us + DAY_US, HOUR_US) if wide else (np.unique(fresh.times_us // HOUR_US) * HOUR_US).tolist()
+    )
+    return [(hour, hour + HOUR_US) for hour in hours], wide
 
 
 async def _roll(slab: Slab, begin_us: int, end_us: int, chunks: "_Chunks") -> None:
@@ -177,6 +202,7 @@ class _Chunks:
 async def opened_slabs(twin: str, rows: Sequence[SeriesRow], seals: Seals) -> list[Slab]:
     """Series, opened; none once the keys are destroyed."""
     found = []
+    await seals.warm((twin, row.blob.key_epoch) for row in rows)
     for row in rows:
         plain = await seals.open_blob(twin, row.blob, feature(row.name))
         if plain is not None:
@@ -187,6 +213,7 @@ async def opened_slabs(twin: str, rows: Sequence[SeriesRow], seals: Seals) -> li
 async def opened_chunks(twin: str, rows: Sequence[ChunkRow], seals: Seals) -> Mapping[int, Chunk]:
     """Chunks by their begin, opened; none once the keys are destroyed."""
     found = {}
+    await seals.warm((twin, row.blob.key_epoch) for row in rows)
     for row in rows:
         plain = await seals.open_blob(twin, row.blob, feature(row.name))
         if plain is not None:

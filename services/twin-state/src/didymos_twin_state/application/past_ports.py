@@ -1,6 +1,6 @@
 """What the past is stored in: fresh parcels, series, rollups. data-path.md section 11; ADR 105."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +37,15 @@ class SeriesRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """What stands in clear of a row of series."""
+
+    bucket_us: int
+    t_max_us: int
+    readings: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkRow:
     """Entries of one step from `bucket_us` on, sealed."""
 
@@ -44,6 +53,34 @@ class ChunkRow:
     step_us: int
     bucket_us: int
     blob: SealedBlob
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What to look at of a property: fresh parcels of `span`, series of `stretches`, chunks of `step_us`.
+
+    `most`: series that hold more readings are left out. `step_us` 0: no chunks.
+    """
+
+    part: int
+    twin: str
+    name: str
+    span: tuple[int, int]
+    stretches: Sequence[tuple[int, int]]
+    most: int
+    step_us: int = 0
+    chunks: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """All of one moment. `more`: there are more fresh parcels. `readings`: of the series, left out or not."""
+
+    fresh: Sequence[FreshParcel]
+    more: bool
+    series: Sequence[SeriesRow]
+    readings: int
+    chunks: Sequence[ChunkRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +97,24 @@ class Folding:
 
 @dataclass(frozen=True, slots=True)
 class Ages:
-    """What may go: parcels that are folded, series and chunks, all of whose readings are older than this (us)."""
+    """What may go: parcels that are folded, series and chunks that were sealed in a key epoch (day) before these.
 
-    parcels_us: int
-    series_us: int
-    chunks_us: dict[int, int]  # by step
+    So age counts from when something came, or was last folded: old data that is imported today is kept like new.
+    """
+
+    parcels: int
+    series: int
+    chunks: Mapping[int, int]  # by step
 
 
 class TwinPast(Protocol):
     """Read fresh parcels first, then series and rollups: what is folded in between is then seen twice, never lost."""
+
+    async def window(self, glance: Glance) -> Window:
+        """What one answer needs, in one transaction."""
+
+    async def extents(self, twin: str, name: str, from_us: int, to_us: int) -> Sequence[Extent]:
+        """Rows of series that hold readings of the half-open span, without what is sealed."""
 
     def fresh(self, part: int, twin: str, from_us: int, to_us: int, /) -> AsyncIterator[FreshParcel]:
         """Parcels that no series holds and that may hold readings of the half-open span, by their first reading."""

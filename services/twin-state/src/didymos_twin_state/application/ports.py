@@ -1,6 +1,6 @@
 """What applying and reading twins needs from outside. data-path.md section 15."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -216,6 +216,9 @@ class Announcements(Protocol):
 
 class Seals(Protocol):
     """The keys of twins. A destroyed key is a fact, answered as None; an unreachable vault raises."""
+
+    async def warm(self, names: Iterable[tuple[str, int]]) -> None:
+        """Fetch keys by twin and epoch together, ahead of opening."""
 
     async def open_blob(self, twin: str, blob: SealedBlob, path: str) -> bytes | None: ...
 

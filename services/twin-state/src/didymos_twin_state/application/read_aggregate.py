@@ -13,9 +13,8 @@ from didymos_did import Action, TwinId
 from didymos_readings import Affine, Curve, UnitProblem, compile_unit
 from didymos_readings.units import IDENTITY
 
-from didymos_twin_state.application.fold_history import opened_chunks
 from didymos_twin_state.application.permits import Permits, Reader, feature
-from didymos_twin_state.application.read_history import BEGIN_US, END_US, Past, shown
+from didymos_twin_state.application.read_history import BEGIN_US, END_US, Look, Past, shown
 from didymos_twin_state.domain import rollup
 from didymos_twin_state.domain.aggregate import (
     MOST_STEPS,
@@ -73,11 +72,12 @@ async def read_aggregate(query: AggregateQuery, reader: Reader, permits: Permits
     permits.require(reader, Action.HISTORY, query.twin, feature(query.name))
     span = (max(query.from_us, BEGIN_US), min(query.to_us, END_US))
     bounds = _bounds(replace(query, from_us=span[0], to_us=max(span)))
-    served = await _served(query, span, bounds, past)
-    if served is None:
-        served = _computed(query, await past.readings(
-            query.twin, query.name, span, query.min_quality, query.device
-        ), bounds)  # fmt: skip
+    step = _entry_step(query, span, bounds)
+    if step is None:
+        slab = await past.slab(query.twin, query.name, span)
+        served = _computed(query, shown(slab, span, query.min_quality, query.device), bounds)
+    else:
+        served = await _served(query, span, step, bounds, past)
     return replace(served, buckets=filled(served.buckets, bounds, query.fill))
 
 
@@ -124,26 +124,40 @@ def _ended(query: AggregateQuery, bounds: Times) -> Times:
     return ended
 
 
-async def _served(query: AggregateQuery, span: tuple[int, int], bounds: Times, past: Past) -> Aggregated | None:
-    """From entries, with readings at the rims and where fresh parcels lie; None if entries do not tell it."""
+def _entry_step(query: AggregateQuery, span: tuple[int, int], bounds: Times) -> int | None:
+    """The widest step whose entries make up the steps between `bounds`; None if readings are needed."""
     step = next((step for step in rollup.STEPS if not (bounds % step).any()), None)
-    begin, end = (0, 0) if step is None else (-(-span[0] // step) * step, span[1] // step * step)
-    if step is None or not query.plain or begin >= end:
-        return None
-    fresh = await past.fresh(query.twin, query.name, span)
+    return step if step is not None and query.plain and -(-span[0] // step) < span[1] // step else None
+
+
+async def _served(query: AggregateQuery, span: tuple[int, int], step: int, bounds: Times, past: Past) -> Aggregated:
+    """From entries, with readings at the rims and where fresh parcels lie; from readings if entries do not tell it."""
+    begin, end = -(-span[0] // step) * step, span[1] // step * step
+    rims = [(first, last) for first, last in ((span[0], begin), (end, span[1])) if first < last]
     width = CHUNK_US[step]
-    rows = await past.past.chunks(query.twin, query.name, step, begin // width * width, end)
-    chunks = [each for each in (await opened_chunks(query.twin, rows, past.seals)).values() if each.mixed or each.raw]
-    unit = chunks[-1].unit if chunks else ""
-    if not chunks or any(chunk.mixed or chunk.unit != unit for chunk in chunks):
+    look = await past.look(query.twin, query.name, span, rims, step, (begin // width * width, end))
+    found = await _combined(query, (begin, end), step, bounds, past, look, rims)
+    if found is not None:
+        return found
+    slabs = [*await past.folded(query.twin, query.name, span), *look.fresh]
+    return _computed(query, shown(settled(joined(slabs)), span), bounds)
+
+
+async def _combined(
+    query: AggregateQuery, inner: tuple[int, int], step: int, bounds: Times, past: Past, look: Look,
+    rims: list[tuple[int, int]],
+) -> Aggregated | None:  # fmt: skip
+    unit = look.chunks[-1].unit if look.chunks else ""
+    if not look.chunks or any(chunk.mixed or chunk.unit != unit for chunk in look.chunks):
         return None
-    entries = np.concatenate([chunk.entries for chunk in chunks])
-    entries = entries[(entries["begin"] >= begin) & (entries["begin"] < end)]
+    entries = np.concatenate([chunk.entries for chunk in look.chunks])
+    entries = entries[(entries["begin"] >= inner[0]) & (entries["begin"] < inner[1])]
     served = len(entries)
-    touched = np.unique(np.concatenate([np.empty(0, np.int64), *(slab.times_us // step * step for slab in fresh)]))
-    for first, last in _runs(span, (begin, end), touched.astype(np.int64), step):
-        slabs = await past.folded(query.twin, query.name, (first, last))
-        found = shown(settled(joined([*slabs, *fresh])), (first, last))
+    touched = np.unique(np.concatenate([np.empty(0, np.int64), *(slab.times_us // step * step for slab in look.fresh)]))
+    stretches = [*rims, *_runs(inner, touched.astype(np.int64), step)]
+    for at, (first, last) in enumerate(stretches):
+        slabs = look.folded if at < len(rims) else await past.folded(query.twin, query.name, (first, last))
+        found = shown(settled(joined([*slabs, *look.fresh])), (first, last))
         if found.numbers is None or (len(found) and found.unit != unit):
             return None
         raw = rollup.rolled(rollup.entries_of(found.times_us, found.numbers), step)
@@ -161,16 +175,12 @@ def _told(query: AggregateQuery, entries: Entries, bounds: Times, unit: str, ser
     )
 
 
-def _runs(span: tuple[int, int], inner: tuple[int, int], touched: Times, step: int) -> list[tuple[int, int]]:
-    """Half-open stretches that entries do not cover, or that fresh readings changed."""
-    stretches = [(int(at), int(at) + step) for at in touched if inner[0] <= at < inner[1]]
-    joined_: list[tuple[int, int]] = []
-    for first, last in stretches:
-        if joined_ and joined_[-1][1] == first:
-            joined_[-1] = (joined_[-1][0], last)
+def _runs(inner: tuple[int, int], touched: Times, step: int) -> list[tuple[int, int]]:
+    """Half-open stretches of entries that fresh readings changed."""
+    found: list[tuple[int, int]] = []
+    for first in (int(at) for at in touched if inner[0] <= at < inner[1]):
+        if found and found[-1][1] == first:
+            found[-1] = (found[-1][0], first + step)
         else:
-            joined_.append((first, last))
-    if len(joined_) > RUNS:
-        joined_ = [(joined_[0][0], joined_[-1][1])]
-    rims = [(span[0], inner[0]), (inner[1], span[1])]
-    return [*joined_, *((first, last) for first, last in rims if first < last)]
+            found.append((first, first + step))
+    return found if len(found) <= RUNS else [(found[0][0], found[-1][1])]

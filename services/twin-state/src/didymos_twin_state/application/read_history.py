@@ -1,6 +1,7 @@
 """The past of one property: the readings of a span, merged from series and fresh parcels. data-path.md 11 and 12."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,12 +9,13 @@ from didymos_contracts.errors.ingestion import READING_UNIT_INCOMMENSURABLE
 from didymos_contracts.errors.twin import QUERY_TOO_WIDE, READ_TOKEN_TIMEOUT
 from didymos_did import Action, TwinId
 
-from didymos_twin_state.application.fold_history import Open, opened_slabs
-from didymos_twin_state.application.past_ports import TwinPast
+from didymos_twin_state.application.fold_history import Open, opened_chunks, opened_slabs
+from didymos_twin_state.application.past_ports import FreshParcel, Glance, TwinPast
 from didymos_twin_state.application.permits import Permits, Reader, feature
 from didymos_twin_state.application.ports import Seals, TwinHistory
 from didymos_twin_state.application.read_twin import Places, part_of
 from didymos_twin_state.domain.columns import MixedUnitsError, Readings, Slab, joined, readings_of, settled, slabs_of
+from didymos_twin_state.domain.packing import Chunk
 
 MOST_READINGS: Final = 1_000_000
 LOOK_SECONDS: Final = 0.05
@@ -50,26 +52,55 @@ class Past:
 
     async def slab(self, twin: str, name: str, span_us: tuple[int, int]) -> Slab:
         """Settled readings that cover the span, retractions among them. Raises QUERY_TOO_WIDE."""
-        fresh = await self.fresh(twin, name, span_us)
-        return settled(joined([*await self.folded(twin, name, span_us, sum(map(len, fresh))), *fresh]))
+        found = await self.look(twin, name, span_us, (span_us,))
+        return settled(joined([*found.folded, *found.fresh]))
 
-    async def fresh(self, twin: str, name: str, span_us: tuple[int, int]) -> list[Slab]:
-        """Of parcels that no series holds yet. To be read before series and rollups. Raises QUERY_TOO_WIDE."""
+    async def look(
+        self, twin: str, name: str, span_us: tuple[int, int], stretches: Sequence[tuple[int, int]], step_us: int = 0,
+        chunks: tuple[int, int] = (0, 0),
+    ) -> "Look":  # fmt: skip
+        """Fresh readings of the span, folded ones of the stretches, and chunks. Raises QUERY_TOO_WIDE."""
+        glance = Glance(part_of(twin), twin, name, span_us, stretches, MOST_READINGS, step_us, chunks)
+        window = await self.past.window(glance)
+        fresh = await self._fresh_of(twin, name, window.fresh)
+        if window.more:  # then series and chunks are read after all of them: what is folded meanwhile is seen twice
+            fresh = await self._fresh(twin, name, span_us)
+            window = await self.past.window(glance)
+        _check_width(window.readings + sum(map(len, fresh)))
+        folded = await opened_slabs(twin, window.series, self.seals)
+        opened = await opened_chunks(twin, window.chunks, self.seals)
+        return Look(fresh, folded, [each for each in opened.values() if each.mixed or each.raw])
+
+    async def folded(self, twin: str, name: str, span_us: tuple[int, int]) -> list[Slab]:
+        """Of series alone. Raises QUERY_TOO_WIDE."""
+        rows = await self.past.extents(twin, name, *span_us)
+        _check_width(sum(row.readings for row in rows))
+        return await opened_slabs(twin, await self.past.series(twin, name, *span_us), self.seals)
+
+    async def _fresh(self, twin: str, name: str, span_us: tuple[int, int]) -> list[Slab]:
         found: list[Slab] = []
         count = 0
         async for fresh in self.past.fresh(part_of(twin), twin, *span_us):
-            parcel = await self.opened(fresh.stored)
-            for slab in () if parcel is None else slabs_of(parcel, name):
-                found.append(slab)
-                count += len(slab)
+            slabs = await self._fresh_of(twin, name, [fresh])
+            found += slabs
+            count += sum(map(len, slabs))
             _check_width(count)
         return found
 
-    async def folded(self, twin: str, name: str, span_us: tuple[int, int], count: int = 0) -> list[Slab]:
-        """Of series; `count`: readings found elsewhere. Raises QUERY_TOO_WIDE."""
-        rows = await self.past.series(twin, name, *span_us)
-        _check_width(count + sum(row.readings for row in rows))
-        return await opened_slabs(twin, rows, self.seals)
+    async def _fresh_of(self, twin: str, name: str, parcels: Sequence[FreshParcel]) -> list[Slab]:
+        """Readings of parcels that no series holds yet."""
+        await self.seals.warm((twin, fresh.stored.blob.key_epoch) for fresh in parcels)
+        opened = [await self.opened(fresh.stored) for fresh in parcels]
+        return [slab for parcel in opened if parcel is not None for slab in slabs_of(parcel, name)]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found of a property: slabs to be joined, and chunks that tell something."""
+
+    fresh: list[Slab]
+    folded: list[Slab]
+    chunks: list[Chunk]
 
 
 def shown(slab: Slab, span_us: tuple[int, int], min_quality: int = 0, device: str = "") -> Readings:

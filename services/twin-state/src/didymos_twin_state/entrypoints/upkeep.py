@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from didymos_contracts.metrics import TWIN_EXPIRED_ROWS_TOTAL, TWIN_FOLDED_PARCELS_TOTAL
+from didymos_did import epoch_of
 from didymos_kit import log
 from didymos_kit.clock import Clock
 from didymos_kit.service import Stopping
@@ -28,7 +29,7 @@ SLICE: Final = 2_000  # rows of a table
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """For how many days history is kept. Parcels carry the proofs; a parcel goes only once series hold it."""
+    """Days that history is kept after it came. Parcels carry the proofs; a parcel goes only once series hold it."""
 
     parcels: int
     series: int
@@ -36,11 +37,9 @@ class Retention:
     hours: int
 
     def ages(self, now_us: int) -> Ages:
-        chunks = {MINUTE_US: self.minutes, HOUR_US: self.hours, DAY_US: self.hours}
-        return Ages(
-            now_us - self.parcels * DAY_US, now_us - self.series * DAY_US,
-            {step: now_us - days * DAY_US for step, days in chunks.items()},
-        )  # fmt: skip
+        today = epoch_of(now_us)
+        days = {MINUTE_US: self.minutes, HOUR_US: self.hours, DAY_US: self.hours}
+        return Ages(today - self.parcels, today - self.series, {step: today - kept for step, kept in days.items()})
 
 
 class Upkeep:

@@ -26,6 +26,8 @@ def upgrade() -> None:
         "reading_parcel_fresh", "reading_parcel", ["part", "twin", "t_min_us"],
         sqlite_where=fresh, postgresql_where=fresh,
     )  # fmt: skip
+    folded = sa.text("folded")
+    op.create_index("reading_parcel_age", "reading_parcel", ["key_epoch"], sqlite_where=folded, postgresql_where=folded)
     op.create_table(
         "series",
         sa.Column("twin", sa.Text, nullable=False),
@@ -37,7 +39,7 @@ def upgrade() -> None:
         *_sealed(),
         sa.PrimaryKeyConstraint("twin", "property", "bucket_us", name="series_pkey"),
     )
-    op.create_index("series_age", "series", ["t_max_us"])
+    op.create_index("series_age", "series", ["key_epoch"])
     op.create_table(
         "rollup",
         sa.Column("twin", sa.Text, nullable=False),
@@ -47,7 +49,7 @@ def upgrade() -> None:
         *_sealed(),
         sa.PrimaryKeyConstraint("twin", "property", "step_us", "bucket_us", name="rollup_pkey"),
     )
-    op.create_index("rollup_age", "rollup", ["step_us", "bucket_us"])
+    op.create_index("rollup_age", "rollup", ["step_us", "key_epoch"])
     op.add_column("twin", sa.Column("place", sa.Text, nullable=False, server_default=""))
     op.add_column("twin", sa.Column("cell", sa.BigInteger, nullable=True))
     op.add_column("twin", sa.Column("lon", sa.Double, nullable=True))
