@@ -53,8 +53,10 @@ BEGIN_US: Final = 20_000 * DAY_US
 ROUNDS: Final = 15
 NAME: Final = "pump/flow"
 DEVICE, OPERATOR = (a_signer(f"bench {name}") for name in ("device", "operator"))
-TABLE: Final = "create table if not exists reading_row(twin text, property text,"
-    " t bigint, v double precision, primary key(twin, property, t))"
+TABLE: Final = (
+    "create table if not exists reading_row(twin text, property text, t bigint, v double precision, "
+    "primary key(twin, property, t))"
+)
 SELECT: Final = (
     "select t / :step * :step, avg(v) from reading_row where twin = :twin and property = :name and t >= :begin "
     "and t < :end group by 1 order by 1"
