@@ -90,15 +90,57 @@ class Line:
         self._client.publish(message.answer_to, payload, qos=1, properties=said)
 
 
+class _Arrivals:
+    """What paho's thread hears, told to the event loop. `ready` is settled once: subscribed, or why not."""
+
+    def __init__(self, client: Client, topics: Sequence[str], lost: Callable[[], None]) -> None:
+        self._loop, self._topics, self._lost = asyncio.get_running_loop(), topics, lost
+        self.came: asyncio.Queue[Message | None] = asyncio.Queue()
+        self.ready: asyncio.Future[None] = self._loop.create_future()
+        client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
+        client.on_message, client.on_disconnect = self._on_message, self._on_disconnect
+
+    def _on_connect(self, client: Client, _d: object, _f: ConnectFlags, reason: ReasonCode, _p: object) -> None:
+        if reason.is_failure:
+            self._loop.call_soon_threadsafe(self._settle, f"the broker refuses us: {reason}")
+        else:
+            client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._topics])
+
+    def _on_subscribe(self, _c: Client, _d: object, _mid: int, reasons: list[ReasonCode], _p: object) -> None:
+        refused = [str(reason) for reason in reasons if reason.is_failure]
+        self._loop.call_soon_threadsafe(self._settle, f"the broker refuses a topic: {refused[0]}" if refused else "")
+
+    def _on_message(self, _c: Client, _d: object, message: MQTTMessage) -> None:
+        self._loop.call_soon_threadsafe(self._take, _message(message))
+
+    def _on_disconnect(self, _c: Client, _d: object, _f: DisconnectFlags, reason: ReasonCode, _p: object) -> None:
+        self._loop.call_soon_threadsafe(self._ended, str(reason))
+
+    def _settle(self, error: str) -> None:
+        if self.ready.done():
+            return
+        if error:
+            self.ready.set_exception(ConnectionError(error))
+        else:
+            self.ready.set_result(None)
+
+    def _take(self, message: Message) -> None:
+        if message.qos == 0 and self.came.qsize() >= WAITING:
+            self._lost()
+        else:
+            self.came.put_nowait(message)
+
+    def _ended(self, reason: str) -> None:
+        self._settle(f"the broker closed the connection: {reason}")
+        self.came.put_nowait(None)
+
+
 @asynccontextmanager
 async def connected(broker: Broker, topics: Sequence[str], lost: Callable[[], None]) -> AsyncIterator[Line]:
     """Subscribed to `topics`. `lost` hears of each message of QoS 0 that is let go. Raises OSError, TimeoutError.
 
     At the end the connection is dropped, and the broker keeps the session with all that was not acknowledged.
     """
-    loop = asyncio.get_running_loop()
-    came: asyncio.Queue[Message | None] = asyncio.Queue()
-    ready: asyncio.Future[None] = loop.create_future()
     client = Client(
         CallbackAPIVersion.VERSION2, broker.client, protocol=MQTTv5, manual_ack=True, reconnect_on_failure=False
     )
@@ -106,58 +148,20 @@ async def connected(broker: Broker, topics: Sequence[str], lost: Callable[[], No
         client.tls_set_context(ssl.create_default_context())
     if broker.user:
         client.username_pw_set(broker.user, broker.password)
-
-    def settle(error: str) -> None:
-        if ready.done():
-            return
-        if error:
-            ready.set_exception(ConnectionError(error))
-        else:
-            ready.set_result(None)
-
-    def take(message: Message) -> None:
-        if message.qos == 0 and came.qsize() >= WAITING:
-            lost()
-        else:
-            came.put_nowait(message)
-
-    def ended(reason: str) -> None:
-        settle(f"the broker closed the connection: {reason}")
-        came.put_nowait(None)
-
-    def on_connect(_c: Client, _d: object, _flags: ConnectFlags, reason: ReasonCode, _p: Properties | None) -> None:
-        if reason.is_failure:
-            loop.call_soon_threadsafe(settle, f"the broker refuses us: {reason}")
-        else:
-            client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in topics])
-
-    def on_subscribe(_c: Client, _d: object, _mid: int, reasons: list[ReasonCode], _p: Properties | None) -> None:
-        refused = [str(reason) for reason in reasons if reason.is_failure]
-        loop.call_soon_threadsafe(settle, f"the broker refuses a topic: {refused[0]}" if refused else "")
-
-    def on_message(_c: Client, _d: object, message: MQTTMessage) -> None:
-        loop.call_soon_threadsafe(take, _message(message))
-
-    def on_disconnect(
-        _c: Client, _d: object, _flags: DisconnectFlags, reason: ReasonCode, _p: Properties | None
-    ) -> None:
-        loop.call_soon_threadsafe(ended, str(reason))
-
-    client.on_connect, client.on_subscribe = on_connect, on_subscribe
-    client.on_message, client.on_disconnect = on_message, on_disconnect
+    arrivals = _Arrivals(client, topics, lost)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await asyncio.to_thread(
                 client.connect, broker.host, broker.port, KEEP_ALIVE_SECONDS, clean_start=False, properties=_session()
             )
             client.loop_start()
-            await ready
-        yield Line(client, came)
+            await arrivals.ready
+        yield Line(client, arrivals.came)
     finally:
         client.disconnect()
         await asyncio.to_thread(client.loop_stop)
-        if ready.done() and not ready.cancelled():
-            ready.exception()
+        if arrivals.ready.done() and not arrivals.ready.cancelled():
+            arrivals.ready.exception()  # taken: nobody else will ask
 
 
 def _session() -> Properties:
