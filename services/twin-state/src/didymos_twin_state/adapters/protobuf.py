@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
+from didymos.ingestion.v1.ingestion_types_pb2 import Assurance
 from didymos.twin.v1 import twin_events_pb2 as events
 from didymos.twin.v1 import twin_types_pb2 as types
 
@@ -64,7 +65,14 @@ def reported_message(name: str, cell: Cell) -> types.Reported:
     return types.Reported(
         property=name, value=value_message(cell.value), unit=cell.unit, observed_at_us=cell.observed_at_us,
         quality=cell.quality, flags=cell.flags, device=cell.device, sequence=sequence(cell),
+        assurance=_assurance(cell.assurance),
     )  # fmt: skip
+
+
+def _assurance(number: int) -> Assurance.ValueType:
+    """Of what a later version adds, unspecified."""
+    known = number in Assurance.values()
+    return Assurance.ValueType(number) if known else Assurance.ASSURANCE_UNSPECIFIED
 
 
 def desired_message(name: str, wish: Wish) -> types.Desired:

@@ -43,8 +43,9 @@ async def open_record(offset: int, said: ReadingsAccepted, seals: Seals) -> Read
             erased += parcel.count
             continue
         opened = OpenParcel(
-            parcel.twin, parcel.device, parcel.stream, parcel.number, parcel.digest, _columns(body), offset
-        )
+            parcel.twin, parcel.device, parcel.stream, parcel.number, parcel.digest, _columns(body), offset,
+            parcel.assurance,
+        )  # fmt: skip
         rows.append(
             ParcelRow(opened, index, parcel.key_epoch, parcel.salt, parcel.sealed, parcel.t_min_us, parcel.t_max_us)
         )

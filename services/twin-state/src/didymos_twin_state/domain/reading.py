@@ -41,6 +41,7 @@ class OpenParcel:
     digest: bytes
     columns: tuple[Column, ...]
     offset: int  # of its record
+    assurance: int = 0
 
     @property
     def turn(self) -> int:
@@ -70,7 +71,7 @@ def merged(cells: Mapping[str, Cell], parcel: OpenParcel) -> dict[str, Cell]:
         value = None if column.retracts else _scalar(column.values[at])
         cell = Cell(
             value, int(column.times_us[at]), parcel.device, parcel.stream, parcel.number, int(column.indices[at]),
-            int(column.quality[at]), int(column.flags[at]), column.unit, parcel.turn,
+            int(column.quality[at]), int(column.flags[at]), column.unit, parcel.turn, parcel.assurance,
         )  # fmt: skip
         held = won.get(column.property) or cells.get(column.property)
         if held is None or cell.order > held.order:

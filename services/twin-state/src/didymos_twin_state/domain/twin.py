@@ -38,6 +38,7 @@ class Cell(msgspec.Struct, frozen=True, array_like=True):
     flags: int
     unit: str
     turn: int = 0  # of batches without a number the later one holds; see OpenParcel
+    assurance: int = 0  # what vouches for it, as its parcel says; 0 of state that is older than this field
 
     @property
     def order(self) -> Order:

@@ -4,6 +4,7 @@ from datetime import datetime
 from math import isclose
 from typing import Any, Final
 
+from didymos.ingestion.v1.ingestion_types_pb2 import Assurance
 from didymos.twin.v1 import twin_types_pb2 as types
 from didymos_contracts.errors.platform import PLATFORM_INVALID_FIELD, PLATFORM_MALFORMED
 from didymos_did import DidError, duration_seconds
@@ -79,6 +80,7 @@ def reported_json(said: types.Reported) -> dict[str, Any]:
     return {
         "value": value_json(value_of(said.value)), "unit": said.unit, "observed_at_us": said.observed_at_us,
         "quality": said.quality, "flags": said.flags, "device": said.device, "sequence": str(said.sequence),
+        "assurance": Assurance.Name(said.assurance).removeprefix("ASSURANCE_").lower(),
     }  # fmt: skip
 
 

@@ -22,27 +22,28 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from didymos.ingestion.v1 import ingestion_types_pb2 as didymos_dot_ingestion_dot_v1_dot_ingestion__types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n didymos/twin/v1/twin_types.proto\x12\x0f\x64idymos.twin.v1\"~\n\x05Value\x12\x10\n\x06number\x18\x01 \x01(\x01H\x00\x12\x11\n\x07integer\x18\x02 \x01(\x03H\x00\x12\x0f\n\x05truth\x18\x03 \x01(\x08H\x00\x12\x0e\n\x04text\x18\x04 \x01(\tH\x00\x12\'\n\x05point\x18\x05 \x01(\x0b\x32\x16.didymos.twin.v1.PointH\x00\x42\x06\n\x04kind\">\n\x05Point\x12\x11\n\tlongitude\x18\x01 \x01(\x01\x12\x10\n\x08latitude\x18\x02 \x01(\x01\x12\x10\n\x08\x61ltitude\x18\x03 \x01(\x01\"\xab\x01\n\x08Reported\x12\x10\n\x08property\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.didymos.twin.v1.Value\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x16\n\x0eobserved_at_us\x18\x04 \x01(\x03\x12\x0f\n\x07quality\x18\x05 \x01(\r\x12\r\n\x05\x66lags\x18\x06 \x01(\r\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\x10\n\x08sequence\x18\x08 \x01(\x04\"\x9b\x01\n\x07\x44\x65sired\x12\x10\n\x08property\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.didymos.twin.v1.Value\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x10\n\x08grant_id\x18\x05 \x01(\t\x12\x11\n\tset_at_us\x18\x06 \x01(\x03\x12\x15\n\rexpires_at_us\x18\x07 \x01(\x03\":\n\x08Relation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x03 \x01(\x08\"<\n\x08ModelRef\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x10\n\x08personal\x18\x03 \x01(\x08*\x97\x01\n\tLifecycle\x12\x19\n\x15LIFECYCLE_UNSPECIFIED\x10\x00\x12\x13\n\x0fLIFECYCLE_DRAFT\x10\x01\x12\x14\n\x10LIFECYCLE_ACTIVE\x10\x02\x12\x17\n\x13LIFECYCLE_SUSPENDED\x10\x03\x12\x15\n\x11LIFECYCLE_RETIRED\x10\x04\x12\x14\n\x10LIFECYCLE_ERASED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n didymos/twin/v1/twin_types.proto\x12\x0f\x64idymos.twin.v1\x1a*didymos/ingestion/v1/ingestion_types.proto\"~\n\x05Value\x12\x10\n\x06number\x18\x01 \x01(\x01H\x00\x12\x11\n\x07integer\x18\x02 \x01(\x03H\x00\x12\x0f\n\x05truth\x18\x03 \x01(\x08H\x00\x12\x0e\n\x04text\x18\x04 \x01(\tH\x00\x12\'\n\x05point\x18\x05 \x01(\x0b\x32\x16.didymos.twin.v1.PointH\x00\x42\x06\n\x04kind\">\n\x05Point\x12\x11\n\tlongitude\x18\x01 \x01(\x01\x12\x10\n\x08latitude\x18\x02 \x01(\x01\x12\x10\n\x08\x61ltitude\x18\x03 \x01(\x01\"\xdf\x01\n\x08Reported\x12\x10\n\x08property\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.didymos.twin.v1.Value\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x16\n\x0eobserved_at_us\x18\x04 \x01(\x03\x12\x0f\n\x07quality\x18\x05 \x01(\r\x12\r\n\x05\x66lags\x18\x06 \x01(\r\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\x10\n\x08sequence\x18\x08 \x01(\x04\x12\x32\n\tassurance\x18\t \x01(\x0e\x32\x1f.didymos.ingestion.v1.Assurance\"\x9b\x01\n\x07\x44\x65sired\x12\x10\n\x08property\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.didymos.twin.v1.Value\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x10\n\x08grant_id\x18\x05 \x01(\t\x12\x11\n\tset_at_us\x18\x06 \x01(\x03\x12\x15\n\rexpires_at_us\x18\x07 \x01(\x03\":\n\x08Relation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x03 \x01(\x08\"<\n\x08ModelRef\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x10\n\x08personal\x18\x03 \x01(\x08*\x97\x01\n\tLifecycle\x12\x19\n\x15LIFECYCLE_UNSPECIFIED\x10\x00\x12\x13\n\x0fLIFECYCLE_DRAFT\x10\x01\x12\x14\n\x10LIFECYCLE_ACTIVE\x10\x02\x12\x17\n\x13LIFECYCLE_SUSPENDED\x10\x03\x12\x15\n\x11LIFECYCLE_RETIRED\x10\x04\x12\x14\n\x10LIFECYCLE_ERASED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'didymos.twin.v1.twin_types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LIFECYCLE']._serialized_start=700
-  _globals['_LIFECYCLE']._serialized_end=851
-  _globals['_VALUE']._serialized_start=53
-  _globals['_VALUE']._serialized_end=179
-  _globals['_POINT']._serialized_start=181
-  _globals['_POINT']._serialized_end=243
-  _globals['_REPORTED']._serialized_start=246
-  _globals['_REPORTED']._serialized_end=417
-  _globals['_DESIRED']._serialized_start=420
-  _globals['_DESIRED']._serialized_end=575
-  _globals['_RELATION']._serialized_start=577
-  _globals['_RELATION']._serialized_end=635
-  _globals['_MODELREF']._serialized_start=637
-  _globals['_MODELREF']._serialized_end=697
+  _globals['_LIFECYCLE']._serialized_start=796
+  _globals['_LIFECYCLE']._serialized_end=947
+  _globals['_VALUE']._serialized_start=97
+  _globals['_VALUE']._serialized_end=223
+  _globals['_POINT']._serialized_start=225
+  _globals['_POINT']._serialized_end=287
+  _globals['_REPORTED']._serialized_start=290
+  _globals['_REPORTED']._serialized_end=513
+  _globals['_DESIRED']._serialized_start=516
+  _globals['_DESIRED']._serialized_end=671
+  _globals['_RELATION']._serialized_start=673
+  _globals['_RELATION']._serialized_end=731
+  _globals['_MODELREF']._serialized_start=733
+  _globals['_MODELREF']._serialized_end=793
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from didymos.ingestion.v1 import ingestion_types_pb2 as _ingestion_types_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -118,6 +119,7 @@ class Reported(_message.Message):
     FLAGS_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
+    ASSURANCE_FIELD_NUMBER: _builtins.int
     property: _builtins.str
     """glucose/level"""
     unit: _builtins.str
@@ -128,6 +130,8 @@ class Reported(_message.Message):
     flags: _builtins.int
     device: _builtins.str
     sequence: _builtins.int
+    assurance: _ingestion_types_pb2.Assurance.ValueType
+    """what vouches for it"""
     @_builtins.property
     def value(self) -> Global___Value: ...
     def __init__(
@@ -141,10 +145,11 @@ class Reported(_message.Message):
         flags: _builtins.int = ...,
         device: _builtins.str = ...,
         sequence: _builtins.int = ...,
+        assurance: _ingestion_types_pb2.Assurance.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "flags", b"flags", "observed_at_us", b"observed_at_us", "property", b"property", "quality", b"quality", "sequence", b"sequence", "unit", b"unit", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assurance", b"assurance", "device", b"device", "flags", b"flags", "observed_at_us", b"observed_at_us", "property", b"property", "quality", b"quality", "sequence", b"sequence", "unit", b"unit", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
