@@ -1,6 +1,7 @@
 """Live streams over WebSocket, on a real socket: what closes them, with which code, and who may open one."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -134,6 +135,23 @@ async def test_a_reader_that_leaves_closes_its_source(changes: Changes) -> None:
             await socket.next()
         async with asyncio.timeout(3):
             await changes.gone.wait()
+
+
+async def test_a_reader_that_takes_nothing_holds_nothing(changes: Changes) -> None:
+    async with running(changes.program()) as process, changes.socket(process) as socket:
+        changes.queue.put_nowait(change(1))
+        await socket.next()
+        for number in range(40):
+            changes.queue.put_nowait(Event(str(number), "changed", json.dumps("x" * 500_000)))
+        before = -1
+        while before != changes.queue.qsize():
+            before = changes.queue.qsize()
+            await asyncio.sleep(0.2)
+        changes.closing.close("lagged")
+        async with asyncio.timeout(5):
+            await changes.gone.wait()
+        assert before > 0
+    assert changes.metrics.sample("didymos_http_streams", service="twin-state") == 0
 
 
 async def test_who_proves_nothing_gets_a_problem_and_no_socket(changes: Changes) -> None:

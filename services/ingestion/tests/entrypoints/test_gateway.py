@@ -12,11 +12,11 @@ import pytest
 from didymos.ingestion.v1.ingestion_events_pb2 import ReadingsAccepted
 from didymos_contracts.errors import Problem
 from didymos_contracts.topics import READINGS
-from didymos_ingestion.adapters.mqtt import Broker
+from didymos_ingestion.adapters.mqtt import Broker, Message
 from didymos_ingestion.bootstrap import bootstrap
 from didymos_ingestion.domain.quota import SHED_BYTES, Load
 from didymos_ingestion.domain.vouched import Vouched
-from didymos_ingestion.entrypoints.gateway import Gateway
+from didymos_ingestion.entrypoints.gateway import Gateway, Verdict, judged
 from didymos_ingestion.entrypoints.intake import Intake, Meters
 from didymos_ingestion.settings import IngestionSettings, MqttSettings
 from didymos_kit.eventlog import Stored
@@ -28,6 +28,8 @@ from didymos_testing.house import World, a_house, served
 from didymos_testing.ingestion import DEVICE, TWIN, AnEnrolment, IntakeWorld, a_signed_batch, an_enrolment_credential
 from didymos_testing.mqtt_broker import MqttBroker, MqttSender, a_broker
 from didymos_testing.readings import a_column
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 TOPIC = f"didymos/v1/batch/{DEVICE.did}"
@@ -100,6 +102,21 @@ async def test_unsigned_readings_come_in_on_topics_that_are_vouched_for(tmp_path
     assert {(parcel.device, int(parcel.assurance)) for parcel in found} == {(DEVICE.did, int(Assurance.GATEWAY))}
 
 
+async def test_equal_readings_without_a_time_are_told_apart_and_with_one_they_are_one(tmp_path: Path) -> None:
+    at, digests = 1_795_867_200, []
+    records = (LEVEL, LEVEL, {**LEVEL, "t": -5}, {**LEVEL, "t": -5}, {**LEVEL, "t": at}, {**LEVEL, "t": at})
+    async with (
+        a_broker(tmp_path / "broker") as broker,
+        a_world(tmp_path, broker),
+        MqttSender(broker, ANSWERS) as sender,
+    ):
+        for record in records:
+            await sender.publish("ward/7/glucose", json.dumps([record]).encode())
+            digests.append(json.loads((await sender.answer()).payload)["batch"])
+    assert len(set(digests)) == 5
+    assert digests[4] == digests[5]
+
+
 @pytest.mark.parametrize(
     ("topic", "payload", "media", "code"),
     [
@@ -160,6 +177,17 @@ async def test_a_failed_append_is_not_acknowledged_and_the_broker_sends_again(tm
         await running
     assert answered == [3, 3, 3]
     assert [parcel.number for event in world.writer.accepted() for parcel in event.parcels] == [1, 2, 3]
+
+
+@given(st.text(max_size=40) | st.just(TOPIC) | st.just("ward/7"), st.binary(max_size=200), st.text(max_size=40))
+async def test_whatever_a_broker_brings_is_answered(topic: str, payload: bytes, media: str) -> None:
+    """In process: bytes of any topic and type are judged, and none of them ends the gateway."""
+    world = IntakeWorld().enrol(AnEnrolment())
+    intake = Intake(world.ports, world.clock, a_signer("ingestion"), Load(SHED_BYTES), Meters(Metrics()))
+    said = Message(topic, payload, media, "", b"", 1, 1)
+    verdict = await judged(said, Vouched({"ward/7": DEVICE.did, "open/{device}": ""}), intake)
+    assert isinstance(verdict, Verdict)
+    assert json.loads(verdict.body)["code"] != "platform.internal"
 
 
 async def test_what_came_while_the_gateway_was_away_waits_for_it(tmp_path: Path) -> None:

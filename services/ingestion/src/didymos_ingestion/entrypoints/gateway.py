@@ -14,7 +14,7 @@ from didymos_contracts.errors import Problem
 from didymos_contracts.errors.ingestion import BATCH_DEVICE_UNKNOWN, BATCH_MEDIA_UNSUPPORTED, BATCH_TOO_LARGE
 from didymos_contracts.errors.platform import PLATFORM_INTERNAL, QUOTA_EXCEEDED
 from didymos_contracts.metrics import INGESTION_MQTT_CONNECTED, INGESTION_MQTT_MESSAGES_TOTAL
-from didymos_did import Did, DidError, parse_did
+from didymos_did import DidError, parse_did
 from didymos_kit import log
 from didymos_kit.errors import problem_of, retry_after, to_json
 from didymos_kit.service import Stopping
@@ -92,7 +92,7 @@ class Gateway:
     async def _read(self, hand: "_Hand") -> None:
         while (message := await hand.line.next()) is not None:
             await hand.room.acquire()
-            hand.judged.put_nowait((message, asyncio.create_task(self._judged(message))))
+            hand.judged.put_nowait((message, asyncio.create_task(judged(message, self._vouched, self._intake))))
 
     async def _answer(self, hand: "_Hand") -> float:
         """Acknowledge in the order of arrival, until one cannot be kept now."""
@@ -110,37 +110,6 @@ class Gateway:
             hand.line.ack(message)
             hand.room.release()
         return PAUSE_SECONDS
-
-    async def _judged(self, message: Message) -> "Verdict | Problem":
-        """The answer, or why there is none yet: log, vault or tail are away, and the message has to come again."""
-        try:
-            return Verdict(_taken(await self._take(message)), refused=False)
-        except Exception as error:
-            problem = problem_of(error)
-            if problem.row.retry == "later" and problem.row not in (QUOTA_EXCEEDED, PLATFORM_INTERNAL):
-                return problem
-            return Verdict(_encode(to_json(problem, tracing.trace_id())), refused=True)
-
-    async def _take(self, message: Message) -> Taken:
-        """Raises as `Intake.signed` and `Intake.pack`, and BATCH_MEDIA_UNSUPPORTED, BATCH_DEVICE_UNKNOWN."""
-        body, media = message.payload, message.media.partition(";")[0].strip().lower()
-        if len(body) > PAYLOAD_BYTES:
-            raise BATCH_TOO_LARGE.problem(limit=PAYLOAD_BYTES)
-        if message.topic.startswith(f"{SIGNED}/"):
-            if media not in _PARSERS:
-                raise BATCH_MEDIA_UNSUPPORTED.problem(accepted=[BATCH, BATCH_JSON])
-            kind, parse = _PARSERS[media]
-            return await self._intake.signed(lambda: parse(body), len(body), kind)
-        media = media or SENML
-        if media not in DECODERS:
-            raise BATCH_MEDIA_UNSUPPORTED.problem(accepted=list(DECODERS))
-        return await self._intake.pack(Pack(media, body, self._vouched_for(message.topic), 0, 0, Assurance.GATEWAY))
-
-    def _vouched_for(self, topic: str) -> Did:
-        try:
-            return parse_did(self._vouched.device(topic) or "")
-        except DidError as error:
-            raise BATCH_DEVICE_UNKNOWN.problem(detail="the topic names no device") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +142,35 @@ def _taken(taken: Taken) -> bytes:
         {"index": each.index, "count": each.count, "code": each.code, "detail": each.detail} for each in taken.refused
     ]
     return _encode({"batch": taken.digest.hex(), "accepted": taken.accepted, "refused": refused, "token": taken.token})
+
+
+async def judged(message: Message, vouched: Vouched, intake: Intake) -> Verdict | Problem:
+    """The answer, or why there is none yet: log, vault or tail are away, and the message has to come again."""
+    try:
+        return Verdict(_taken(await _take(message, vouched, intake)), refused=False)
+    except Exception as error:
+        problem = problem_of(error)
+        if problem.row.retry == "later" and problem.row not in (QUOTA_EXCEEDED, PLATFORM_INTERNAL):
+            return problem
+        return Verdict(_encode(to_json(problem, tracing.trace_id())), refused=True)
+
+
+async def _take(message: Message, vouched: Vouched, intake: Intake) -> Taken:
+    """Raises as `Intake.signed` and `Intake.pack`, and BATCH_MEDIA_UNSUPPORTED, BATCH_DEVICE_UNKNOWN."""
+    body, media = message.payload, message.media.partition(";")[0].strip().lower()
+    if len(body) > PAYLOAD_BYTES:
+        raise BATCH_TOO_LARGE.problem(limit=PAYLOAD_BYTES)
+    if message.topic.startswith(f"{SIGNED}/"):
+        if media not in _PARSERS:
+            raise BATCH_MEDIA_UNSUPPORTED.problem(accepted=[BATCH, BATCH_JSON])
+        kind, parse = _PARSERS[media]
+        return await intake.signed(lambda: parse(body), len(body), kind)
+    media = media or SENML
+    if media not in DECODERS:
+        raise BATCH_MEDIA_UNSUPPORTED.problem(accepted=list(DECODERS))
+    try:
+        device = parse_did(vouched.device(message.topic) or "")
+    except DidError as error:
+        raise BATCH_DEVICE_UNKNOWN.problem(detail="the topic names no device") from error
+    came = str(intake.clock.now_us()).encode()
+    return await intake.pack(Pack(media, body, device, 0, 0, Assurance.GATEWAY, apart=came))
