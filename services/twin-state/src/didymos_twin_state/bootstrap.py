@@ -53,8 +53,10 @@ from didymos_twin_state.entrypoints.commands import Requests
 from didymos_twin_state.entrypoints.consumer import Worker, WorkerPorts
 from didymos_twin_state.entrypoints.device_orders import DeviceOrders
 from didymos_twin_state.entrypoints.gate import Gate, GatePorts
-from didymos_twin_state.entrypoints.grpc import HistoryRpc, TwinStateRpc
+from didymos_twin_state.entrypoints.grpc import TwinStateRpc
 from didymos_twin_state.entrypoints.grpc_forecast import ForecastsRpc
+from didymos_twin_state.entrypoints.grpc_history import HistoryRpc
+from didymos_twin_state.entrypoints.grpc_search import TwinSearchRpc
 from didymos_twin_state.entrypoints.live import LiveTwins
 from didymos_twin_state.entrypoints.tickets import Tickets
 from didymos_twin_state.entrypoints.upkeep import Retention, Upkeep
@@ -136,6 +138,8 @@ async def bootstrap(settings: TwinStateSettings, house: House) -> AsyncIterator[
         if role in ("all", "api", "live"):
             twins = TwinStateRpc(made.permits, made.pen, made.arrivals, made.requests, streams)
             servicers += [twins.register, HistoryRpc(made.permits, made.past, made.arrivals).register]
+            many = TwinSearchRpc(made.permits, made.twins, SqlSearch(made.database), made.arrivals)
+            servicers.append(many.register)
         if role in ("all", "forecaster"):
             forecasting = await _forecasting(stack, made)
             routers.append(rest_forecast.routes(forecasting, made.arrivals))

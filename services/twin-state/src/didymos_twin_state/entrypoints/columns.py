@@ -1,16 +1,20 @@
-"""Ranges of history as CSV (RFC 4180) and protobuf, and which of them a caller accepts."""
+"""What history is asked for in and answered as: units, zones, CSV (RFC 4180), protobuf."""
 
 import csv
 import io
+from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 from didymos.twin.v1 import twin_service_pb2 as messages
+from didymos_contracts.errors.ingestion import READING_UNIT_INCOMMENSURABLE
 from didymos_contracts.errors.platform import PLATFORM_INVALID_FIELD
 from didymos_readings import built_in_profiles
 
+from didymos_twin_state.application.read_aggregate import conversion
 from didymos_twin_state.domain.columns import Readings
 from didymos_twin_state.domain.twin import Scalar
 
@@ -49,6 +53,28 @@ def range_message(shown: Readings) -> messages.RangeResponse:
 def molar_mass(name: str) -> Decimal | None:
     """g/mol of what the property measures, by the profiles that come with the house."""
     return next((p.properties[name].molar_mass for p in built_in_profiles().values() if name in p.properties), None)
+
+
+def in_unit(found: Readings, unit: str | None, name: str) -> Readings:
+    """The readings in another UCUM unit. Raises READING_UNIT_INCOMMENSURABLE."""
+    if unit is None or not len(found):
+        return found
+    numbers = found.numbers
+    if numbers is None:
+        raise READING_UNIT_INCOMMENSURABLE.problem(pointer="?unit", detail="its values are no numbers")
+    with np.errstate(all="ignore"):
+        values = conversion(found.unit, unit, molar_mass(name))(numbers)
+    return replace(found, values=np.asarray(values, np.float64), unit=unit)
+
+
+def zone_of(name: str | None) -> ZoneInfo | None:
+    """Raises PLATFORM_INVALID_FIELD."""
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise PLATFORM_INVALID_FIELD.problem(pointer="?zone", detail="an IANA name, such as Europe/Berlin") from error
 
 
 def _cell(value: Scalar) -> str:

@@ -1,18 +1,16 @@
-"""gRPC of twins: TwinState and History, with the same use cases as REST."""
+"""gRPC of twins, with the same use cases as REST."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import grpc
 from didymos.twin.v1 import twin_service_pb2 as messages
 from didymos.twin.v1 import twin_types_pb2 as types
 from didymos.twin.v1.twin_service_pb2_grpc import (
-    HistoryServicer,
     TwinStateServicer,
-    add_HistoryServicer_to_server,
     add_TwinStateServicer_to_server,
 )
 from didymos_contracts.errors.platform import PLATFORM_INVALID_FIELD, PLATFORM_NOT_FOUND, PLATFORM_UNAVAILABLE
@@ -30,11 +28,9 @@ from didymos_twin_state.adapters.protobuf import (
     value_of,
 )
 from didymos_twin_state.application.permits import Permits, Reader
-from didymos_twin_state.application.read_history import END_US, Past, RangeQuery, read_range
-from didymos_twin_state.application.read_twin import read_twin
+from didymos_twin_state.application.read_twin import TwinView, read_twin
 from didymos_twin_state.application.write_twin import Pen, patch_desired
 from didymos_twin_state.domain.command import PatchDesired
-from didymos_twin_state.entrypoints.columns import range_message
 from didymos_twin_state.entrypoints.commands import Requests
 from didymos_twin_state.entrypoints.live import LiveTwins, Seen, Visible
 from didymos_twin_state.entrypoints.live_events import parse_event_id
@@ -42,7 +38,6 @@ from didymos_twin_state.entrypoints.shapes import reader_of
 from didymos_twin_state.entrypoints.waiting import Arrivals
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
-MOST: Final = 100_000
 
 
 def reader(purpose: str) -> Reader:
@@ -62,6 +57,18 @@ def reader(purpose: str) -> Reader:
     return Reader(found.actor, found.principal, asked)
 
 
+def twin_message(view: TwinView) -> messages.GetTwinResponse:
+    state = view.state
+    return messages.GetTwinResponse(
+        twin=view.twin, owner=state.owner, lifecycle=types.Lifecycle.ValueType(state.lifecycle),
+        revision=state.revision, position=state.position,
+        reported=[reported_message(name, cell) for name, cell in sorted(view.cells.items())],
+        desired=[desired_message(name, wish) for name, wish in sorted(view.desired.items())],
+        relations=[relation_message(each) for each in view.relations],
+        models=[model_message(each) for _, each in sorted(view.models.items())],
+    )  # fmt: skip
+
+
 class TwinStateRpc(TwinStateServicer):
     """`live` is None in a process that streams nothing."""
 
@@ -78,15 +85,7 @@ class TwinStateRpc(TwinStateServicer):
         who = reader(request.purpose)
         await self._arrivals.applied(request.consistency_token or None)
         view = await read_twin(TwinId(Did(request.twin)), who, self._permits, self._pen.twins)
-        state = view.state
-        return messages.GetTwinResponse(
-            twin=view.twin, owner=state.owner, lifecycle=types.Lifecycle.ValueType(state.lifecycle),
-            revision=state.revision, position=state.position,
-            reported=[reported_message(name, cell) for name, cell in sorted(view.cells.items())],
-            desired=[desired_message(name, wish) for name, wish in sorted(view.desired.items())],
-            relations=[relation_message(each) for each in view.relations],
-            models=[model_message(each) for _, each in sorted(view.models.items())],
-        )  # fmt: skip
+        return twin_message(view)
 
     async def PatchDesired(  # noqa: N802
         self, request: messages.PatchDesiredRequest, _context: Context
@@ -117,26 +116,6 @@ class TwinStateRpc(TwinStateServicer):
             async for seen in _until(found, closing):
                 yield _watched(seen)
         raise PLATFORM_NOT_FOUND.problem(twin=twin, detail=closing.reason)
-
-
-class HistoryRpc(HistoryServicer):
-    def __init__(self, permits: Permits, past: Past, arrivals: Arrivals) -> None:
-        self._permits, self._past, self._arrivals = permits, past, arrivals
-
-    def register(self, server: grpc.aio.Server) -> None:
-        add_HistoryServicer_to_server(self, server)
-
-    async def Range(self, request: messages.RangeRequest, _context: Context) -> messages.RangeResponse:  # noqa: N802
-        """Numbers only; `to_us` 0 is no end, `limit` 0 the largest. Raises PLATFORM_INVALID_FIELD for texts."""
-        who = reader(request.purpose)
-        await self._arrivals.durable(request.consistency_token or None)
-        limit = min(request.limit or MOST, MOST)
-        query = RangeQuery(
-            TwinId(Did(request.twin)), request.property, request.from_us, request.to_us or END_US, limit,
-            request.min_quality,
-        )  # fmt: skip
-        found, _ = await read_range(query, who, self._permits, self._past)
-        return range_message(found)
 
 
 def _command_id(said: bytes) -> bytes:

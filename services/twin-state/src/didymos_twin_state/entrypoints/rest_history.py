@@ -1,10 +1,8 @@
 """REST of the past: ranges as JSON, CSV or protobuf, aggregates, proofs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import numpy as np
 from didymos_contracts.errors.identity import CONSENT_STALE
 from didymos_contracts.errors.ingestion import READING_UNIT_INCOMMENSURABLE
 from didymos_contracts.errors.platform import PLATFORM_INVALID_FIELD, PLATFORM_NOT_FOUND
@@ -17,11 +15,20 @@ from fastapi import APIRouter, Query, Request, Response
 
 from didymos_twin_state.application.permits import Permits
 from didymos_twin_state.application.prove_reading import Prover, prove_reading
-from didymos_twin_state.application.read_aggregate import AggregateQuery, conversion, read_aggregate
+from didymos_twin_state.application.read_aggregate import AggregateQuery, read_aggregate
 from didymos_twin_state.application.read_history import END_US, Past, RangeQuery, read_range
 from didymos_twin_state.domain.aggregate import FUNCTIONS
 from didymos_twin_state.domain.columns import Readings
-from didymos_twin_state.entrypoints.columns import CSV, PROTOBUF, csv_of, molar_mass, range_message, wanted_form
+from didymos_twin_state.entrypoints.columns import (
+    CSV,
+    PROTOBUF,
+    csv_of,
+    in_unit,
+    molar_mass,
+    range_message,
+    wanted_form,
+    zone_of,
+)
 from didymos_twin_state.entrypoints.shapes import instant_us, reader_of, step_us, value_json
 from didymos_twin_state.entrypoints.waiting import Arrivals, TokenHeader
 
@@ -139,28 +146,6 @@ def _proofs(router: APIRouter, parts: HistoryRoutes) -> None:
             TwinId(Did(twin_id)), property, at_us, reader_of(caller), parts.permits, parts.prover
         )
         return {"twin": twin_id, "property": property, "observed_at_us": at_us, "proofs": found}
-
-
-def in_unit(found: Readings, unit: str | None, name: str) -> Readings:
-    """The readings in another UCUM unit. Raises READING_UNIT_INCOMMENSURABLE."""
-    if unit is None or not len(found):
-        return found
-    numbers = found.numbers
-    if numbers is None:
-        raise READING_UNIT_INCOMMENSURABLE.problem(pointer="?unit", detail="its values are no numbers")
-    with np.errstate(all="ignore"):
-        values = conversion(found.unit, unit, molar_mass(name))(numbers)
-    return replace(found, values=np.asarray(values, np.float64), unit=unit)
-
-
-def zone_of(name: str | None) -> ZoneInfo | None:
-    """Raises PLATFORM_INVALID_FIELD."""
-    if name is None:
-        return None
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise PLATFORM_INVALID_FIELD.problem(pointer="?zone", detail="an IANA name, such as Europe/Berlin") from error
 
 
 def _values(shown: Readings) -> list[Any]:

@@ -1,7 +1,6 @@
 """REST of many twins: lists, search by type, value and place, reading in bulk, walks along relations."""
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import Annotated, Any, Final, Literal
 
 from didymos_contracts.errors.identity import CONSENT_STALE
@@ -12,24 +11,21 @@ from didymos_kit.http.body import Strict
 from didymos_kit.http.paging import LIMIT, CursorQuery, Cursors, Limit
 from didymos_kit.http.principal import Caller
 from didymos_kit.http.problems import problems
-from didymos_readings.profile import NAME
 from fastapi import APIRouter, Query
 from pydantic import Field
 
 from didymos_twin_state.application.permits import Permits
 from didymos_twin_state.application.read_twin import Twins
 from didymos_twin_state.application.search_ports import Found, TwinSearch, Wanted
-from didymos_twin_state.application.search_twins import Area, Search, read_twins, search_twins
+from didymos_twin_state.application.search_twins import Search, read_twins, search_twins
 from didymos_twin_state.application.traverse_relations import DEPTH, Walk, traverse_relations
-from didymos_twin_state.domain.geo import RADIUS_M, Place, boxes_near, boxes_of, distance_m, is_place
-from didymos_twin_state.domain.search import OPS, TEXT_CHARACTERS, Filter
+from didymos_twin_state.domain.geo import Place, distance_m
 from didymos_twin_state.domain.twin import Lifecycle
+from didymos_twin_state.entrypoints.questions import area_of, filters_of
 from didymos_twin_state.entrypoints.shapes import reader_of, view_json
 from didymos_twin_state.entrypoints.waiting import Arrivals, TokenHeader
 
 MOST_TWINS: Final = 1_000
-MOST_FILTERS: Final = 8
-HALF_TURN_M: Final = RADIUS_M * 3.1416
 Text = Annotated[str, Field(min_length=1, max_length=256)]
 Filters = Annotated[
     str,
@@ -40,7 +36,9 @@ Filters = Annotated[
 ]  # fmt: skip
 Near = Annotated[str | None, Query(max_length=128, description="lon,lat,metres")]
 Bbox = Annotated[str | None, Query(max_length=128, description="west,south,east,north; west > east crosses 180")]
-Kind = Annotated[str, Query(alias="type", max_length=64, description="name of a profile, without its version")]
+Kind = Annotated[
+    str, Query(alias="type", pattern=r"^[a-z0-9._-]{0,63}$", description="name of a profile, without its version")
+]
 
 
 class Names(Strict):
@@ -135,59 +133,6 @@ def _bulk(router: APIRouter, parts: SearchRoutes) -> None:
                 {"source": e.source, "name": e.name, "target": e.target, "accepted": e.accepted} for e in found.edges
             ],
         }
-
-
-def area_of(near: str | None, bbox: str | None) -> Area | None:
-    """Raises PLATFORM_INVALID_FIELD."""
-    if near is not None and bbox is not None:
-        raise PLATFORM_INVALID_FIELD.problem(pointer="?bbox", detail="near or bbox, not both")
-    if near is not None:
-        lon, lat, metres = _numbers(near, 3, "?near")
-        if not is_place(lon, lat) or not 0 <= metres <= HALF_TURN_M:
-            raise PLATFORM_INVALID_FIELD.problem(pointer="?near", detail="longitude, latitude, metres")
-        centre = Place(lon, lat)
-        return Area(boxes_near(centre, metres), centre, metres)
-    if bbox is not None:
-        west, south, east, north = _numbers(bbox, 4, "?bbox")
-        if not (is_place(west, south) and is_place(east, north) and south <= north):
-            raise PLATFORM_INVALID_FIELD.problem(pointer="?bbox", detail="west, south, east, north in degrees")
-        return Area(boxes_of(west, south, east, north))
-    return None
-
-
-def filters_of(text: str) -> tuple[Filter, ...]:
-    """Raises PLATFORM_INVALID_FIELD."""
-    found = tuple(filter_of(each) for each in text.split(";")) if text else ()
-    if len(found) > MOST_FILTERS:
-        raise PLATFORM_INVALID_FIELD.problem(pointer="?filter", detail=f"at most {MOST_FILTERS}")
-    return found
-
-
-def filter_of(text: str) -> Filter:
-    """`property:op:value`; what reads as a number is one, a text may stand in quotes. Raises PLATFORM_INVALID_FIELD."""
-    name, _, rest = text.partition(":")
-    op, _, value = rest.partition(":")
-    if not NAME.fullmatch(name) or op not in OPS or not value or len(value) > TEXT_CHARACTERS or "\x00" in value:
-        raise PLATFORM_INVALID_FIELD.problem(pointer="?filter", detail="property:op:value, op one of " + " ".join(OPS))
-    try:
-        number = float(value)
-    except ValueError:
-        number = None
-    if number is not None and isfinite(number):
-        return Filter(name, op, number)
-    if op not in ("eq", "ne"):
-        raise PLATFORM_INVALID_FIELD.problem(pointer="?filter", detail="texts are compared by eq and ne")
-    return Filter(name, op, value[1:-1] if value[0] == value[-1] == '"' and len(value) > 1 else value)
-
-
-def _numbers(text: str, count: int, pointer: str) -> list[float]:
-    try:
-        found = [float(each) for each in text.split(",")]
-    except ValueError:
-        found = []
-    if len(found) != count or not all(map(isfinite, found)):
-        raise PLATFORM_INVALID_FIELD.problem(pointer=pointer, detail=f"{count} numbers joined by commas")
-    return found
 
 
 def _found_json(row: Found, centre: Place | None, *, shown: bool) -> dict[str, Any]:

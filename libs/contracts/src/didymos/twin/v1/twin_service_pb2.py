@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from didymos.twin.v1 import twin_types_pb2 as didymos_dot_twin_dot_v1_dot_twin__types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"didymos/twin/v1/twin_service.proto\x12\x0f\x64idymos.twin.v1\x1a didymos/twin/v1/twin_types.proto\"J\n\x0eGetTwinRequest\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\x19\n\x11\x63onsistency_token\x18\x03 \x01(\t\"\xb2\x02\n\x0fGetTwinResponse\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12-\n\tlifecycle\x18\x03 \x01(\x0e\x32\x1a.didymos.twin.v1.Lifecycle\x12\x10\n\x08revision\x18\x04 \x01(\x04\x12\x10\n\x08position\x18\x05 \x01(\x04\x12+\n\x08reported\x18\x06 \x03(\x0b\x32\x19.didymos.twin.v1.Reported\x12)\n\x07\x64\x65sired\x18\x07 \x03(\x0b\x32\x18.didymos.twin.v1.Desired\x12,\n\trelations\x18\x08 \x03(\x0b\x32\x19.didymos.twin.v1.Relation\x12)\n\x06models\x18\t \x03(\x0b\x32\x19.didymos.twin.v1.ModelRef\"\xa3\x01\n\x13PatchDesiredRequest\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12)\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x18.didymos.twin.v1.Desired\x12\x19\n\x11\x65xpected_revision\x18\x03 \x01(\x04\x12\x13\n\x0b\x63onditional\x18\x04 \x01(\x08\x12\x0f\n\x07purpose\x18\x05 \x01(\t\x12\x12\n\ncommand_id\x18\x06 \x01(\x0c\"C\n\x14PatchDesiredResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x19\n\x11\x63onsistency_token\x18\x02 \x01(\t\"<\n\x0cWatchRequest\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"\x85\x01\n\rWatchResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12+\n\x08reported\x18\x03 \x03(\x0b\x32\x19.didymos.twin.v1.Reported\x12)\n\x07\x64\x65sired\x18\x04 \x03(\x0b\x32\x18.didymos.twin.v1.Desired\"\x9e\x01\n\x0cRangeRequest\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x10\n\x08property\x18\x02 \x01(\t\x12\x0f\n\x07\x66rom_us\x18\x03 \x01(\x03\x12\r\n\x05to_us\x18\x04 \x01(\x03\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x13\n\x0bmin_quality\x18\x06 \x01(\r\x12\x0f\n\x07purpose\x18\x07 \x01(\t\x12\x19\n\x11\x63onsistency_token\x18\x08 \x01(\t\"P\n\rRangeResponse\x12\x10\n\x08times_us\x18\x01 \x01(\x0c\x12\x0e\n\x06values\x18\x02 \x01(\x0c\x12\x0f\n\x07quality\x18\x03 \x01(\x0c\x12\x0c\n\x04unit\x18\x04 \x01(\t\"B\n\x0f\x46orecastRequest\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x10\n\x08property\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\"\x90\x01\n\x10\x46orecastResponse\x12\x0c\n\x04mean\x18\x01 \x01(\x01\x12\x0b\n\x03low\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\r\n\x05\x61t_us\x18\x05 \x01(\x03\x12\x12\n\nmade_at_us\x18\x06 \x01(\x03\x12\x10\n\x08model_id\x18\x07 \x01(\t\x12\x10\n\x08\x66\x61llback\x18\x08 \x01(\t2\x80\x02\n\tTwinState\x12L\n\x07GetTwin\x12\x1f.didymos.twin.v1.GetTwinRequest\x1a .didymos.twin.v1.GetTwinResponse\x12[\n\x0cPatchDesired\x12$.didymos.twin.v1.PatchDesiredRequest\x1a%.didymos.twin.v1.PatchDesiredResponse\x12H\n\x05Watch\x12\x1d.didymos.twin.v1.WatchRequest\x1a\x1e.didymos.twin.v1.WatchResponse0\x01\x32Q\n\x07History\x12\x46\n\x05Range\x12\x1d.didymos.twin.v1.RangeRequest\x1a\x1e.didymos.twin.v1.RangeResponse2\\\n\tForecasts\x12O\n\x08\x46orecast\x12 .didymos.twin.v1.ForecastRequest\x1a!.didymos.twin.v1.ForecastResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"didymos/twin/v1/twin_service.proto\x12\x0f\x64idymos.twin.v1\x1a didymos/twin/v1/twin_types.proto\"J\n\x0eGetTwinRequest\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\x19\n\x11\x63onsistency_token\x18\x03 \x01(\t\"\xb2\x02\n\x0fGetTwinResponse\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12-\n\tlifecycle\x18\x03 \x01(\x0e\x32\x1a.didymos.twin.v1.Lifecycle\x12\x10\n\x08revision\x18\x04 \x01(\x04\x12\x10\n\x08position\x18\x05 \x01(\x04\x12+\n\x08reported\x18\x06 \x03(\x0b\x32\x19.didymos.twin.v1.Reported\x12)\n\x07\x64\x65sired\x18\x07 \x03(\x0b\x32\x18.didymos.twin.v1.Desired\x12,\n\trelations\x18\x08 \x03(\x0b\x32\x19.didymos.twin.v1.Relation\x12)\n\x06models\x18\t \x03(\x0b\x32\x19.didymos.twin.v1.ModelRef\"\xa3\x01\n\x13PatchDesiredRequest\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12)\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x18.didymos.twin.v1.Desired\x12\x19\n\x11\x65xpected_revision\x18\x03 \x01(\x04\x12\x13\n\x0b\x63onditional\x18\x04 \x01(\x08\x12\x0f\n\x07purpose\x18\x05 \x01(\t\x12\x12\n\ncommand_id\x18\x06 \x01(\x0c\"C\n\x14PatchDesiredResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x19\n\x11\x63onsistency_token\x18\x02 \x01(\t\"<\n\x0cWatchRequest\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"\x85\x01\n\rWatchResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12+\n\x08reported\x18\x03 \x03(\x0b\x32\x19.didymos.twin.v1.Reported\x12)\n\x07\x64\x65sired\x18\x04 \x03(\x0b\x32\x18.didymos.twin.v1.Desired\"\xbc\x01\n\x0cRangeRequest\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x10\n\x08property\x18\x02 \x01(\t\x12\x0f\n\x07\x66rom_us\x18\x03 \x01(\x03\x12\r\n\x05to_us\x18\x04 \x01(\x03\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x13\n\x0bmin_quality\x18\x06 \x01(\r\x12\x0f\n\x07purpose\x18\x07 \x01(\t\x12\x19\n\x11\x63onsistency_token\x18\x08 \x01(\t\x12\x0c\n\x04unit\x18\t \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\n \x01(\t\"P\n\rRangeResponse\x12\x10\n\x08times_us\x18\x01 \x01(\x0c\x12\x0e\n\x06values\x18\x02 \x01(\x0c\x12\x0f\n\x07quality\x18\x03 \x01(\x0c\x12\x0c\n\x04unit\x18\x04 \x01(\t\"B\n\x0f\x46orecastRequest\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x10\n\x08property\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\"\x90\x01\n\x10\x46orecastResponse\x12\x0c\n\x04mean\x18\x01 \x01(\x01\x12\x0b\n\x03low\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\r\n\x05\x61t_us\x18\x05 \x01(\x03\x12\x12\n\nmade_at_us\x18\x06 \x01(\x03\x12\x10\n\x08model_id\x18\x07 \x01(\t\x12\x10\n\x08\x66\x61llback\x18\x08 \x01(\t\"\xea\x01\n\x10\x41ggregateRequest\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x10\n\x08property\x18\x02 \x01(\t\x12\x0f\n\x07\x66rom_us\x18\x03 \x01(\x03\x12\r\n\x05to_us\x18\x04 \x01(\x03\x12\x0f\n\x07step_us\x18\x05 \x01(\x03\x12\n\n\x02\x66n\x18\x06 \x01(\t\x12\x0c\n\x04\x66ill\x18\x07 \x01(\t\x12\x0c\n\x04zone\x18\x08 \x01(\t\x12\x0c\n\x04unit\x18\t \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\n \x01(\t\x12\x13\n\x0bmin_quality\x18\x0b \x01(\r\x12\x0f\n\x07purpose\x18\x0c \x01(\t\x12\x19\n\x11\x63onsistency_token\x18\r \x01(\t\"U\n\x11\x41ggregateResponse\x12\x11\n\tbegins_us\x18\x01 \x01(\x0c\x12\x0e\n\x06values\x18\x02 \x01(\x0c\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x0f\n\x07rollups\x18\x04 \x01(\x04\"L\n\x0f\x42\x61tchGetRequest\x12\r\n\x05twins\x18\x01 \x03(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\x19\n\x11\x63onsistency_token\x18\x03 \x01(\t\"C\n\x10\x42\x61tchGetResponse\x12/\n\x05twins\x18\x01 \x03(\x0b\x32 .didymos.twin.v1.GetTwinResponse\"W\n\x0cSearchFilter\x12\x10\n\x08property\x18\x01 \x01(\t\x12\n\n\x02op\x18\x02 \x01(\t\x12\x10\n\x06number\x18\x03 \x01(\x01H\x00\x12\x0e\n\x04text\x18\x04 \x01(\tH\x00\x42\x07\n\x05value\";\n\x04Near\x12\x11\n\tlongitude\x18\x01 \x01(\x01\x12\x10\n\x08latitude\x18\x02 \x01(\x01\x12\x0e\n\x06metres\x18\x03 \x01(\x01\"G\n\x0b\x42oundingBox\x12\x0c\n\x04west\x18\x01 \x01(\x01\x12\r\n\x05south\x18\x02 \x01(\x01\x12\x0c\n\x04\x65\x61st\x18\x03 \x01(\x01\x12\r\n\x05north\x18\x04 \x01(\x01\"\x82\x02\n\rSearchRequest\x12\x0c\n\x04type\x18\x01 \x01(\t\x12.\n\x07\x66ilters\x18\x02 \x03(\x0b\x32\x1d.didymos.twin.v1.SearchFilter\x12%\n\x04near\x18\x03 \x01(\x0b\x32\x15.didymos.twin.v1.NearH\x00\x12,\n\x04\x62\x62ox\x18\x04 \x01(\x0b\x32\x1c.didymos.twin.v1.BoundingBoxH\x00\x12\x0c\n\x04mine\x18\x05 \x01(\x08\x12\r\n\x05limit\x18\x06 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x07 \x01(\t\x12\x0f\n\x07purpose\x18\x08 \x01(\t\x12\x19\n\x11\x63onsistency_token\x18\t \x01(\tB\x06\n\x04\x61rea\"\x7f\n\tFoundTwin\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12-\n\tlifecycle\x18\x03 \x01(\x0e\x32\x1a.didymos.twin.v1.Lifecycle\x12\x10\n\x08revision\x18\x04 \x01(\x04\x12\x12\n\ndistance_m\x18\x05 \x01(\x01\"I\n\x0eSearchResponse\x12)\n\x05twins\x18\x01 \x03(\x0b\x32\x1a.didymos.twin.v1.FoundTwin\x12\x0c\n\x04next\x18\x02 \x01(\t\"}\n\x0fTraverseRequest\x12\r\n\x05start\x18\x01 \x01(\t\x12\r\n\x05\x64\x65pth\x18\x02 \x01(\r\x12\x11\n\tdirection\x18\x03 \x01(\t\x12\r\n\x05names\x18\x04 \x03(\t\x12\x0f\n\x07purpose\x18\x05 \x01(\t\x12\x19\n\x11\x63onsistency_token\x18\x06 \x01(\t\"*\n\x0bReachedTwin\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\r\n\x05\x64\x65pth\x18\x02 \x01(\r\"M\n\x0bReachedEdge\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\x08\"l\n\x10TraverseResponse\x12+\n\x05nodes\x18\x01 \x03(\x0b\x32\x1c.didymos.twin.v1.ReachedTwin\x12+\n\x05\x65\x64ges\x18\x02 \x03(\x0b\x32\x1c.didymos.twin.v1.ReachedEdge2\x80\x02\n\tTwinState\x12L\n\x07GetTwin\x12\x1f.didymos.twin.v1.GetTwinRequest\x1a .didymos.twin.v1.GetTwinResponse\x12[\n\x0cPatchDesired\x12$.didymos.twin.v1.PatchDesiredRequest\x1a%.didymos.twin.v1.PatchDesiredResponse\x12H\n\x05Watch\x12\x1d.didymos.twin.v1.WatchRequest\x1a\x1e.didymos.twin.v1.WatchResponse0\x01\x32\xa5\x01\n\x07History\x12\x46\n\x05Range\x12\x1d.didymos.twin.v1.RangeRequest\x1a\x1e.didymos.twin.v1.RangeResponse\x12R\n\tAggregate\x12!.didymos.twin.v1.AggregateRequest\x1a\".didymos.twin.v1.AggregateResponse2\xf9\x01\n\nTwinSearch\x12O\n\x08\x42\x61tchGet\x12 .didymos.twin.v1.BatchGetRequest\x1a!.didymos.twin.v1.BatchGetResponse\x12I\n\x06Search\x12\x1e.didymos.twin.v1.SearchRequest\x1a\x1f.didymos.twin.v1.SearchResponse\x12O\n\x08Traverse\x12 .didymos.twin.v1.TraverseRequest\x1a!.didymos.twin.v1.TraverseResponse2\\\n\tForecasts\x12O\n\x08\x46orecast\x12 .didymos.twin.v1.ForecastRequest\x1a!.didymos.twin.v1.ForecastResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,17 +45,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHRESPONSE']._serialized_start=772
   _globals['_WATCHRESPONSE']._serialized_end=905
   _globals['_RANGEREQUEST']._serialized_start=908
-  _globals['_RANGEREQUEST']._serialized_end=1066
-  _globals['_RANGERESPONSE']._serialized_start=1068
-  _globals['_RANGERESPONSE']._serialized_end=1148
-  _globals['_FORECASTREQUEST']._serialized_start=1150
-  _globals['_FORECASTREQUEST']._serialized_end=1216
-  _globals['_FORECASTRESPONSE']._serialized_start=1219
-  _globals['_FORECASTRESPONSE']._serialized_end=1363
-  _globals['_TWINSTATE']._serialized_start=1366
-  _globals['_TWINSTATE']._serialized_end=1622
-  _globals['_HISTORY']._serialized_start=1624
-  _globals['_HISTORY']._serialized_end=1705
-  _globals['_FORECASTS']._serialized_start=1707
-  _globals['_FORECASTS']._serialized_end=1799
+  _globals['_RANGEREQUEST']._serialized_end=1096
+  _globals['_RANGERESPONSE']._serialized_start=1098
+  _globals['_RANGERESPONSE']._serialized_end=1178
+  _globals['_FORECASTREQUEST']._serialized_start=1180
+  _globals['_FORECASTREQUEST']._serialized_end=1246
+  _globals['_FORECASTRESPONSE']._serialized_start=1249
+  _globals['_FORECASTRESPONSE']._serialized_end=1393
+  _globals['_AGGREGATEREQUEST']._serialized_start=1396
+  _globals['_AGGREGATEREQUEST']._serialized_end=1630
+  _globals['_AGGREGATERESPONSE']._serialized_start=1632
+  _globals['_AGGREGATERESPONSE']._serialized_end=1717
+  _globals['_BATCHGETREQUEST']._serialized_start=1719
+  _globals['_BATCHGETREQUEST']._serialized_end=1795
+  _globals['_BATCHGETRESPONSE']._serialized_start=1797
+  _globals['_BATCHGETRESPONSE']._serialized_end=1864
+  _globals['_SEARCHFILTER']._serialized_start=1866
+  _globals['_SEARCHFILTER']._serialized_end=1953
+  _globals['_NEAR']._serialized_start=1955
+  _globals['_NEAR']._serialized_end=2014
+  _globals['_BOUNDINGBOX']._serialized_start=2016
+  _globals['_BOUNDINGBOX']._serialized_end=2087
+  _globals['_SEARCHREQUEST']._serialized_start=2090
+  _globals['_SEARCHREQUEST']._serialized_end=2348
+  _globals['_FOUNDTWIN']._serialized_start=2350
+  _globals['_FOUNDTWIN']._serialized_end=2477
+  _globals['_SEARCHRESPONSE']._serialized_start=2479
+  _globals['_SEARCHRESPONSE']._serialized_end=2552
+  _globals['_TRAVERSEREQUEST']._serialized_start=2554
+  _globals['_TRAVERSEREQUEST']._serialized_end=2679
+  _globals['_REACHEDTWIN']._serialized_start=2681
+  _globals['_REACHEDTWIN']._serialized_end=2723
+  _globals['_REACHEDEDGE']._serialized_start=2725
+  _globals['_REACHEDEDGE']._serialized_end=2802
+  _globals['_TRAVERSERESPONSE']._serialized_start=2804
+  _globals['_TRAVERSERESPONSE']._serialized_end=2912
+  _globals['_TWINSTATE']._serialized_start=2915
+  _globals['_TWINSTATE']._serialized_end=3171
+  _globals['_HISTORY']._serialized_start=3174
+  _globals['_HISTORY']._serialized_end=3339
+  _globals['_TWINSEARCH']._serialized_start=3342
+  _globals['_TWINSEARCH']._serialized_end=3591
+  _globals['_FORECASTS']._serialized_start=3593
+  _globals['_FORECASTS']._serialized_end=3685
 # @@protoc_insertion_point(module_scope)

@@ -233,6 +233,8 @@ class RangeRequest(_message.Message):
     MIN_QUALITY_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
     CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
     twin: _builtins.str
     property: _builtins.str
     from_us: _builtins.int
@@ -241,6 +243,10 @@ class RangeRequest(_message.Message):
     min_quality: _builtins.int
     purpose: _builtins.str
     consistency_token: _builtins.str
+    unit: _builtins.str
+    """UCUM; empty: as it is stored"""
+    device: _builtins.str
+    """DID of the device that measured; empty: all"""
     def __init__(
         self,
         *,
@@ -252,10 +258,12 @@ class RangeRequest(_message.Message):
         min_quality: _builtins.int = ...,
         purpose: _builtins.str = ...,
         consistency_token: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        device: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consistency_token", b"consistency_token", "from_us", b"from_us", "limit", b"limit", "min_quality", b"min_quality", "property", b"property", "purpose", b"purpose", "to_us", b"to_us", "twin", b"twin"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consistency_token", b"consistency_token", "device", b"device", "from_us", b"from_us", "limit", b"limit", "min_quality", b"min_quality", "property", b"property", "purpose", b"purpose", "to_us", b"to_us", "twin", b"twin", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -362,3 +370,468 @@ class ForecastResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ForecastResponse: _TypeAlias = ForecastResponse  # noqa: Y015
+
+@_typing.final
+class AggregateRequest(_message.Message):
+    """`fn` of the readings in [from, to), a step at a time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TWIN_FIELD_NUMBER: _builtins.int
+    PROPERTY_FIELD_NUMBER: _builtins.int
+    FROM_US_FIELD_NUMBER: _builtins.int
+    TO_US_FIELD_NUMBER: _builtins.int
+    STEP_US_FIELD_NUMBER: _builtins.int
+    FN_FIELD_NUMBER: _builtins.int
+    FILL_FIELD_NUMBER: _builtins.int
+    ZONE_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
+    MIN_QUALITY_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
+    twin: _builtins.str
+    property: _builtins.str
+    from_us: _builtins.int
+    to_us: _builtins.int
+    step_us: _builtins.int
+    fn: _builtins.str
+    """count avg sum min max first last stddev twa, p50 to p99"""
+    fill: _builtins.str
+    """none null zero previous linear; empty: none"""
+    zone: _builtins.str
+    """IANA name; steps are then whole local days"""
+    unit: _builtins.str
+    device: _builtins.str
+    min_quality: _builtins.int
+    purpose: _builtins.str
+    consistency_token: _builtins.str
+    def __init__(
+        self,
+        *,
+        twin: _builtins.str = ...,
+        property: _builtins.str = ...,
+        from_us: _builtins.int = ...,
+        to_us: _builtins.int = ...,
+        step_us: _builtins.int = ...,
+        fn: _builtins.str = ...,
+        fill: _builtins.str = ...,
+        zone: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        device: _builtins.str = ...,
+        min_quality: _builtins.int = ...,
+        purpose: _builtins.str = ...,
+        consistency_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consistency_token", b"consistency_token", "device", b"device", "fill", b"fill", "fn", b"fn", "from_us", b"from_us", "min_quality", b"min_quality", "property", b"property", "purpose", b"purpose", "step_us", b"step_us", "to_us", b"to_us", "twin", b"twin", "unit", b"unit", "zone", b"zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AggregateRequest: _TypeAlias = AggregateRequest  # noqa: Y015
+
+@_typing.final
+class AggregateResponse(_message.Message):
+    """A value for each step; NaN where there is none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEGINS_US_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    ROLLUPS_FIELD_NUMBER: _builtins.int
+    begins_us: _builtins.bytes
+    """int64 little-endian"""
+    values: _builtins.bytes
+    """float64 little-endian"""
+    unit: _builtins.str
+    rollups: _builtins.int
+    """stored entries that served in place of readings"""
+    def __init__(
+        self,
+        *,
+        begins_us: _builtins.bytes = ...,
+        values: _builtins.bytes = ...,
+        unit: _builtins.str = ...,
+        rollups: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begins_us", b"begins_us", "rollups", b"rollups", "unit", b"unit", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AggregateResponse: _TypeAlias = AggregateResponse  # noqa: Y015
+
+@_typing.final
+class BatchGetRequest(_message.Message):
+    """At most a thousand twins."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TWINS_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
+    purpose: _builtins.str
+    consistency_token: _builtins.str
+    @_builtins.property
+    def twins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        twins: _abc.Iterable[_builtins.str] | None = ...,
+        purpose: _builtins.str = ...,
+        consistency_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consistency_token", b"consistency_token", "purpose", b"purpose", "twins", b"twins"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchGetRequest: _TypeAlias = BatchGetRequest  # noqa: Y015
+
+@_typing.final
+class BatchGetResponse(_message.Message):
+    """In the order asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TWINS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def twins(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetTwinResponse]: ...
+    def __init__(
+        self,
+        *,
+        twins: _abc.Iterable[Global___GetTwinResponse] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["twins", b"twins"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchGetResponse: _TypeAlias = BatchGetResponse  # noqa: Y015
+
+@_typing.final
+class SearchFilter(_message.Message):
+    """A searchable property compared with a value."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROPERTY_FIELD_NUMBER: _builtins.int
+    OP_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    property: _builtins.str
+    op: _builtins.str
+    """eq ne lt le gt ge"""
+    number: _builtins.float
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        property: _builtins.str = ...,
+        op: _builtins.str = ...,
+        number: _builtins.float = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "text", b"text", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "op", b"op", "property", b"property", "text", b"text", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["number", "text"]  # noqa: Y015
+    _WhichOneofArgType_value: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_value) -> _WhichOneofReturnType_value | None: ...
+
+Global___SearchFilter: _TypeAlias = SearchFilter  # noqa: Y015
+
+@_typing.final
+class Near(_message.Message):
+    """Within metres of a place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LONGITUDE_FIELD_NUMBER: _builtins.int
+    LATITUDE_FIELD_NUMBER: _builtins.int
+    METRES_FIELD_NUMBER: _builtins.int
+    longitude: _builtins.float
+    latitude: _builtins.float
+    metres: _builtins.float
+    def __init__(
+        self,
+        *,
+        longitude: _builtins.float = ...,
+        latitude: _builtins.float = ...,
+        metres: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["latitude", b"latitude", "longitude", b"longitude", "metres", b"metres"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Near: _TypeAlias = Near  # noqa: Y015
+
+@_typing.final
+class BoundingBox(_message.Message):
+    """West beyond east crosses the 180th meridian."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEST_FIELD_NUMBER: _builtins.int
+    SOUTH_FIELD_NUMBER: _builtins.int
+    EAST_FIELD_NUMBER: _builtins.int
+    NORTH_FIELD_NUMBER: _builtins.int
+    west: _builtins.float
+    south: _builtins.float
+    east: _builtins.float
+    north: _builtins.float
+    def __init__(
+        self,
+        *,
+        west: _builtins.float = ...,
+        south: _builtins.float = ...,
+        east: _builtins.float = ...,
+        north: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["east", b"east", "north", b"north", "south", b"south", "west", b"west"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BoundingBox: _TypeAlias = BoundingBox  # noqa: Y015
+
+@_typing.final
+class SearchRequest(_message.Message):
+    """All that is said must fit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    FILTERS_FIELD_NUMBER: _builtins.int
+    NEAR_FIELD_NUMBER: _builtins.int
+    BBOX_FIELD_NUMBER: _builtins.int
+    MINE_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """name of a profile, without its version"""
+    mine: _builtins.bool
+    """only twins that the caller owns"""
+    limit: _builtins.int
+    after: _builtins.str
+    """the twin to go on after"""
+    purpose: _builtins.str
+    consistency_token: _builtins.str
+    @_builtins.property
+    def filters(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchFilter]: ...
+    @_builtins.property
+    def near(self) -> Global___Near: ...
+    @_builtins.property
+    def bbox(self) -> Global___BoundingBox: ...
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        filters: _abc.Iterable[Global___SearchFilter] | None = ...,
+        near: Global___Near | None = ...,
+        bbox: Global___BoundingBox | None = ...,
+        mine: _builtins.bool = ...,
+        limit: _builtins.int = ...,
+        after: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        consistency_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "bbox", b"bbox", "near", b"near"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "area", b"area", "bbox", b"bbox", "consistency_token", b"consistency_token", "filters", b"filters", "limit", b"limit", "mine", b"mine", "near", b"near", "purpose", b"purpose", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_area: _TypeAlias = _typing.Literal["near", "bbox"]  # noqa: Y015
+    _WhichOneofArgType_area: _TypeAlias = _typing.Literal["area", b"area"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_area) -> _WhichOneofReturnType_area | None: ...
+
+Global___SearchRequest: _TypeAlias = SearchRequest  # noqa: Y015
+
+@_typing.final
+class FoundTwin(_message.Message):
+    """A twin that fits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TWIN_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    LIFECYCLE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    DISTANCE_M_FIELD_NUMBER: _builtins.int
+    twin: _builtins.str
+    profile: _builtins.str
+    lifecycle: _twin_types_pb2.Lifecycle.ValueType
+    revision: _builtins.int
+    distance_m: _builtins.float
+    """where the request named a place"""
+    def __init__(
+        self,
+        *,
+        twin: _builtins.str = ...,
+        profile: _builtins.str = ...,
+        lifecycle: _twin_types_pb2.Lifecycle.ValueType = ...,
+        revision: _builtins.int = ...,
+        distance_m: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distance_m", b"distance_m", "lifecycle", b"lifecycle", "profile", b"profile", "revision", b"revision", "twin", b"twin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FoundTwin: _TypeAlias = FoundTwin  # noqa: Y015
+
+@_typing.final
+class SearchResponse(_message.Message):
+    """A page; it may be short while there is a next one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TWINS_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    next: _builtins.str
+    """what to go on after; empty: that was all"""
+    @_builtins.property
+    def twins(self) -> _containers.RepeatedCompositeFieldContainer[Global___FoundTwin]: ...
+    def __init__(
+        self,
+        *,
+        twins: _abc.Iterable[Global___FoundTwin] | None = ...,
+        next: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next", b"next", "twins", b"twins"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
+
+@_typing.final
+class TraverseRequest(_message.Message):
+    """From `start` along relations of these names, or of all."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    DEPTH_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
+    start: _builtins.str
+    depth: _builtins.int
+    """1 to 5"""
+    direction: _builtins.str
+    """out in both; empty: out"""
+    purpose: _builtins.str
+    consistency_token: _builtins.str
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        start: _builtins.str = ...,
+        depth: _builtins.int = ...,
+        direction: _builtins.str = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        purpose: _builtins.str = ...,
+        consistency_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consistency_token", b"consistency_token", "depth", b"depth", "direction", b"direction", "names", b"names", "purpose", b"purpose", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TraverseRequest: _TypeAlias = TraverseRequest  # noqa: Y015
+
+@_typing.final
+class ReachedTwin(_message.Message):
+    """A twin that was reached, and in how many hops."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TWIN_FIELD_NUMBER: _builtins.int
+    DEPTH_FIELD_NUMBER: _builtins.int
+    twin: _builtins.str
+    depth: _builtins.int
+    def __init__(
+        self,
+        *,
+        twin: _builtins.str = ...,
+        depth: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "twin", b"twin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReachedTwin: _TypeAlias = ReachedTwin  # noqa: Y015
+
+@_typing.final
+class ReachedEdge(_message.Message):
+    """An edge between two twins that were reached."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    name: _builtins.str
+    target: _builtins.str
+    accepted: _builtins.bool
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        name: _builtins.str = ...,
+        target: _builtins.str = ...,
+        accepted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "name", b"name", "source", b"source", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReachedEdge: _TypeAlias = ReachedEdge  # noqa: Y015
+
+@_typing.final
+class TraverseResponse(_message.Message):
+    """What may not be seen is not there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODES_FIELD_NUMBER: _builtins.int
+    EDGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReachedTwin]: ...
+    @_builtins.property
+    def edges(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReachedEdge]: ...
+    def __init__(
+        self,
+        *,
+        nodes: _abc.Iterable[Global___ReachedTwin] | None = ...,
+        edges: _abc.Iterable[Global___ReachedEdge] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["edges", b"edges", "nodes", b"nodes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TraverseResponse: _TypeAlias = TraverseResponse  # noqa: Y015

@@ -204,6 +204,11 @@ class HistoryStub:
                 request_serializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.RangeRequest.SerializeToString,
                 response_deserializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.RangeResponse.FromString,
                 _registered_method=True)
+        self.Aggregate = channel.unary_unary(
+                '/didymos.twin.v1.History/Aggregate',
+                request_serializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.AggregateRequest.SerializeToString,
+                response_deserializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.AggregateResponse.FromString,
+                _registered_method=True)
 
 
 class HistoryServicer:
@@ -217,6 +222,13 @@ class HistoryServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Aggregate(self, request, context):
+        """A value a step, from rollups where they serve.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HistoryServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -224,6 +236,11 @@ def add_HistoryServicer_to_server(servicer, server):
                     servicer.Range,
                     request_deserializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.RangeRequest.FromString,
                     response_serializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.RangeResponse.SerializeToString,
+            ),
+            'Aggregate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Aggregate,
+                    request_deserializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.AggregateRequest.FromString,
+                    response_serializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.AggregateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -254,6 +271,197 @@ class History:
             '/didymos.twin.v1.History/Range',
             didymos_dot_twin_dot_v1_dot_twin__service__pb2.RangeRequest.SerializeToString,
             didymos_dot_twin_dot_v1_dot_twin__service__pb2.RangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Aggregate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/didymos.twin.v1.History/Aggregate',
+            didymos_dot_twin_dot_v1_dot_twin__service__pb2.AggregateRequest.SerializeToString,
+            didymos_dot_twin_dot_v1_dot_twin__service__pb2.AggregateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class TwinSearchStub:
+    """Finds twins among many, as the caller may see them.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.BatchGet = channel.unary_unary(
+                '/didymos.twin.v1.TwinSearch/BatchGet',
+                request_serializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.BatchGetRequest.SerializeToString,
+                response_deserializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.BatchGetResponse.FromString,
+                _registered_method=True)
+        self.Search = channel.unary_unary(
+                '/didymos.twin.v1.TwinSearch/Search',
+                request_serializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.SearchRequest.SerializeToString,
+                response_deserializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.SearchResponse.FromString,
+                _registered_method=True)
+        self.Traverse = channel.unary_unary(
+                '/didymos.twin.v1.TwinSearch/Traverse',
+                request_serializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.TraverseRequest.SerializeToString,
+                response_deserializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.TraverseResponse.FromString,
+                _registered_method=True)
+
+
+class TwinSearchServicer:
+    """Finds twins among many, as the caller may see them.
+    """
+
+    def BatchGet(self, request, context):
+        """Current states of many twins; those that may not be seen, or are not there, are left out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Search(self, request, context):
+        """Twins by type, by searchable values and by place, page by page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Traverse(self, request, context):
+        """Twins along relations, with consent asked at each hop.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_TwinSearchServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'BatchGet': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGet,
+                    request_deserializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.BatchGetRequest.FromString,
+                    response_serializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.BatchGetResponse.SerializeToString,
+            ),
+            'Search': grpc.unary_unary_rpc_method_handler(
+                    servicer.Search,
+                    request_deserializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.SearchRequest.FromString,
+                    response_serializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.SearchResponse.SerializeToString,
+            ),
+            'Traverse': grpc.unary_unary_rpc_method_handler(
+                    servicer.Traverse,
+                    request_deserializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.TraverseRequest.FromString,
+                    response_serializer=didymos_dot_twin_dot_v1_dot_twin__service__pb2.TraverseResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'didymos.twin.v1.TwinSearch', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('didymos.twin.v1.TwinSearch', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class TwinSearch:
+    """Finds twins among many, as the caller may see them.
+    """
+
+    @staticmethod
+    def BatchGet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/didymos.twin.v1.TwinSearch/BatchGet',
+            didymos_dot_twin_dot_v1_dot_twin__service__pb2.BatchGetRequest.SerializeToString,
+            didymos_dot_twin_dot_v1_dot_twin__service__pb2.BatchGetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Search(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/didymos.twin.v1.TwinSearch/Search',
+            didymos_dot_twin_dot_v1_dot_twin__service__pb2.SearchRequest.SerializeToString,
+            didymos_dot_twin_dot_v1_dot_twin__service__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Traverse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/didymos.twin.v1.TwinSearch/Traverse',
+            didymos_dot_twin_dot_v1_dot_twin__service__pb2.TraverseRequest.SerializeToString,
+            didymos_dot_twin_dot_v1_dot_twin__service__pb2.TraverseResponse.FromString,
             options,
             channel_credentials,
             insecure,

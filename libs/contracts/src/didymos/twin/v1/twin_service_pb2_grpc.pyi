@@ -90,6 +90,8 @@ class HistoryStub:
     def __new__(cls, channel: _aio.Channel) -> HistoryAsyncStub: ...
     Range: _grpc.UnaryUnaryMultiCallable[_twin_service_pb2.RangeRequest, _twin_service_pb2.RangeResponse]
     """Columns of one property in a half-open span."""
+    Aggregate: _grpc.UnaryUnaryMultiCallable[_twin_service_pb2.AggregateRequest, _twin_service_pb2.AggregateResponse]
+    """A value a step, from rollups where they serve."""
 
 @_typing.type_check_only
 class HistoryAsyncStub(HistoryStub):
@@ -98,6 +100,8 @@ class HistoryAsyncStub(HistoryStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Range: _aio.UnaryUnaryMultiCallable[_twin_service_pb2.RangeRequest, _twin_service_pb2.RangeResponse]  # type: ignore[assignment]
     """Columns of one property in a half-open span."""
+    Aggregate: _aio.UnaryUnaryMultiCallable[_twin_service_pb2.AggregateRequest, _twin_service_pb2.AggregateResponse]  # type: ignore[assignment]
+    """A value a step, from rollups where they serve."""
 
 class HistoryServicer(metaclass=_abc_1.ABCMeta):
     """Reads the past of twins."""
@@ -110,7 +114,70 @@ class HistoryServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_twin_service_pb2.RangeResponse, _abc.Awaitable[_twin_service_pb2.RangeResponse]]:
         """Columns of one property in a half-open span."""
 
+    @_abc_1.abstractmethod
+    def Aggregate(
+        self,
+        request: _twin_service_pb2.AggregateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_twin_service_pb2.AggregateResponse, _abc.Awaitable[_twin_service_pb2.AggregateResponse]]:
+        """A value a step, from rollups where they serve."""
+
 def add_HistoryServicer_to_server(servicer: HistoryServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class TwinSearchStub:
+    """Finds twins among many, as the caller may see them."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> TwinSearchAsyncStub: ...
+    BatchGet: _grpc.UnaryUnaryMultiCallable[_twin_service_pb2.BatchGetRequest, _twin_service_pb2.BatchGetResponse]
+    """Current states of many twins; those that may not be seen, or are not there, are left out."""
+    Search: _grpc.UnaryUnaryMultiCallable[_twin_service_pb2.SearchRequest, _twin_service_pb2.SearchResponse]
+    """Twins by type, by searchable values and by place, page by page."""
+    Traverse: _grpc.UnaryUnaryMultiCallable[_twin_service_pb2.TraverseRequest, _twin_service_pb2.TraverseResponse]
+    """Twins along relations, with consent asked at each hop."""
+
+@_typing.type_check_only
+class TwinSearchAsyncStub(TwinSearchStub):
+    """Finds twins among many, as the caller may see them."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    BatchGet: _aio.UnaryUnaryMultiCallable[_twin_service_pb2.BatchGetRequest, _twin_service_pb2.BatchGetResponse]  # type: ignore[assignment]
+    """Current states of many twins; those that may not be seen, or are not there, are left out."""
+    Search: _aio.UnaryUnaryMultiCallable[_twin_service_pb2.SearchRequest, _twin_service_pb2.SearchResponse]  # type: ignore[assignment]
+    """Twins by type, by searchable values and by place, page by page."""
+    Traverse: _aio.UnaryUnaryMultiCallable[_twin_service_pb2.TraverseRequest, _twin_service_pb2.TraverseResponse]  # type: ignore[assignment]
+    """Twins along relations, with consent asked at each hop."""
+
+class TwinSearchServicer(metaclass=_abc_1.ABCMeta):
+    """Finds twins among many, as the caller may see them."""
+
+    @_abc_1.abstractmethod
+    def BatchGet(
+        self,
+        request: _twin_service_pb2.BatchGetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_twin_service_pb2.BatchGetResponse, _abc.Awaitable[_twin_service_pb2.BatchGetResponse]]:
+        """Current states of many twins; those that may not be seen, or are not there, are left out."""
+
+    @_abc_1.abstractmethod
+    def Search(
+        self,
+        request: _twin_service_pb2.SearchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_twin_service_pb2.SearchResponse, _abc.Awaitable[_twin_service_pb2.SearchResponse]]:
+        """Twins by type, by searchable values and by place, page by page."""
+
+    @_abc_1.abstractmethod
+    def Traverse(
+        self,
+        request: _twin_service_pb2.TraverseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_twin_service_pb2.TraverseResponse, _abc.Awaitable[_twin_service_pb2.TraverseResponse]]:
+        """Twins along relations, with consent asked at each hop."""
+
+def add_TwinSearchServicer_to_server(servicer: TwinSearchServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class ForecastsStub:
     """Forecasts from the twin's own model."""
