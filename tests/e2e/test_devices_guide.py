@@ -20,6 +20,7 @@ def test_a_device_reaches_its_twin_by_the_sdk_and_by_mqtt(tmp_path: Path) -> Non
     script = on_free_ports(commands("devices")).replace("1883", port)
     said = play(script, tmp_path, {"DIDYMOS": str(ROOT)})
     assert "96 readings taken, 0 refused, 0 batches wait" in said
+    assert "12 readings taken over MQTT, 0 batches wait" in said
     assert said.count('"accepted":1') == 1
     assert "reading.unit_incommensurable" in said
     assert "111.0" in said.replace("110.99999999999999", "111.0")
