@@ -16,6 +16,10 @@ TEMPLATE: Final = "template-service"
 NAME: Final = re.compile(r"[a-z][a-z0-9]{1,30}(-[a-z0-9]{1,30}){0,3}")
 SKIPPED: Final = shutil.ignore_patterns("__pycache__", "*.egg-info")
 UP: Final = Path("cli/src/didymos_cli/up.py")
+VALUES: Final = Path("charts/didymos/values.yaml")
+SKAFFOLD: Final = Path("skaffold.yaml")
+BLOCK: Final = "  {name}:\n    calls: [identity]\n    roles:\n      all: {{}}\n"
+SYNC: Final = '          - {{src: "services/{name}/src/**/*.py", dest: /opt/code, strip: services/{name}/src/}}\n'
 
 
 class RefusedError(ValueError):
@@ -82,7 +86,7 @@ def enter(root: Path, name: str) -> list[Path]:
 
 
 def _entered(root: Path, name: str) -> Iterator[tuple[Path, str]]:
-    """Beside each line about the template, the same about the service; and its place in `didymos up`."""
+    """Beside each line about the template, the same about the service; its place in `didymos up` and in the chart."""
     for path in (root / ".importlinter", root / "pyproject.toml"):
         lines = []
         for line in path.read_text().splitlines(keepends=True):
@@ -93,6 +97,15 @@ def _entered(root: Path, name: str) -> Iterator[tuple[Path, str]]:
     rows = root / "telemetry" / "metrics.yaml"
     yield rows, re.sub(r"(?m)^(  services: \[.*), other\]$", rf"\1, {name}, other]", rows.read_text(), count=1)
     up = root / UP
+    values = root / VALUES  # the last of the services: the gateway comes after them
+    yield values, values.read_text().replace("\n\ngateway:\n", f"\n{BLOCK.format(name=name)}\ngateway:\n", 1)
+    skaffold = root / SKAFFOLD
+    yield (
+        skaffold,
+        re.sub(
+            r"(?m)((?:^ +- \{src: \"services/.*\n)+)", rf"\1{SYNC.format(name=name)}", skaffold.read_text(), count=1
+        ),
+    )
     yield up, re.sub(r"(?s)(SERVICES: Final = \(\n.*?),\n\)", rf'\1,\n    "{name}",\n)', up.read_text(), count=1)
 
 
@@ -127,7 +140,7 @@ def main(arguments: list[str]) -> int:
     install(ROOT, name)
     for path in made:
         print(path.relative_to(ROOT))
-    print(f"try it: .venv/bin/pytest services/{name}", file=sys.stderr)
+    print(f"try it: .venv/bin/pytest services/{name}; then make chart-generate", file=sys.stderr)
     return 0
 
 

@@ -48,10 +48,16 @@ class Organisation(Closed):
     did: Did = ""
 
 
+class Witness(Closed):
+    key: Annotated[str, StringConstraints(min_length=1)]
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
+
+
 class Peer(Closed):
     name: str
     did: Did = ""
     logKey: str = ""  # noqa: N815 - keys of values are written this way
+    witness: Witness | None = None
     cidr: Cidr | Literal[""] = ""
     ports: list[Port] = []
 

@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tools import new_service
 
-LISTS = (".importlinter", "pyproject.toml", "telemetry/metrics.yaml", str(new_service.UP))
+LISTS = (
+    ".importlinter", "pyproject.toml", "telemetry/metrics.yaml",
+    *map(str, (new_service.UP, new_service.VALUES, new_service.SKAFFOLD)),
+)  # fmt: skip
 SOURCES = ("src", "tests", "pyproject.toml", "README.md")
 
 
@@ -58,6 +62,21 @@ def test_it_is_entered_where_services_are_listed_and_nothing_of_the_template_is_
     texts = [path.read_text() for path in (tree / "services/car-park").rglob("*") if path.is_file()]
     names = [path.name for path in (tree / "services/car-park").rglob("*")]
     assert not [text for text in [*texts, *names] if "emplate" in text]
+
+
+def test_the_chart_has_it_as_it_has_the_others(tree: Path) -> None:
+    """What a block of values renders to is tested with the chart."""
+    before = yaml.safe_load((tree / new_service.VALUES).read_text())
+    new_service.make(tree, "car-park")
+    after = yaml.safe_load((tree / new_service.VALUES).read_text())
+    assert after["services"].pop("car-park") == {"calls": ["identity"], "roles": {"all": {}}}
+    assert after == before
+    (rules,) = [
+        each["sync"]["manual"]
+        for each in yaml.safe_load((tree / new_service.SKAFFOLD).read_text())["build"]["artifacts"]
+        if "sync" in each
+    ]
+    assert "services/car-park/src/" in [rule["strip"] for rule in rules]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 from didymos_kit.keyring import KeyRing
+from didymos_ledger.keys import Keys
+from didymos_ledger.settings import LedgerSettings
 
 from tests.chart.rendering import SMALL, of_kind, pods, small
 from tests.chart.test_policy import not_restricted
@@ -116,14 +118,21 @@ def test_a_process_starts_without_its_secret_so_that_it_can_say_so() -> None:
                 assert volume["secret"].get("optional", False) is ("didymos/role" in pod.labels), pod.name
 
 
-def test_the_three_organisations_are_known_by_the_did_of_their_example_roots() -> None:
+def test_the_three_organisations_are_known_by_the_keys_of_their_example_roots() -> None:
     roots = {name: sha256(f"didymos example {name}".encode()).digest() for name in ("hospital", "clinic", "institute")}
-    dids = {name: str(KeyRing(root).organisation.did) for name, root in roots.items()}
-    for name, did in dids.items():
+    keys = {name: Keys(LedgerSettings(), KeyRing(root)) for name, root in roots.items()}
+    for name, own in keys.items():
         values = yaml.safe_load((EXAMPLES / "three-organisations" / name / "values.yaml").read_text())
-        assert values["organisation"] == {"name": name, "did": did}
-        assert {peer["name"]: peer["did"] for peer in values["peers"]} == {k: v for k, v in dids.items() if k != name}
-        identity = of_kind(documents(rendered(f"three-organisations/{name}")), "Deployment")[f"{name}-identity"]
-        (container,) = identity["spec"]["template"]["spec"]["containers"]
+        assert values["organisation"] == {"name": name, "did": own.org}
+        for peer in values["peers"]:
+            others = keys[peer["name"]]
+            assert (peer["did"], peer["logKey"]) == (others.org, others.log().key.vkey())
+            assert peer["witness"]["key"] == others.witness(1).key.vkey()
+        ledger = of_kind(documents(rendered(f"three-organisations/{name}")), "StatefulSet")[f"{name}-ledger"]
+        (container,) = ledger["spec"]["template"]["spec"]["containers"]
         given = {each["name"]: each.get("value") for each in container["env"]}
-        assert set(json.loads(given["DIDYMOS_IDENTITY__ORGANISATIONS"])) == set(dids.values())
+        assert set(json.loads(given["DIDYMOS_IDENTITY__ORGANISATIONS"])) == {each.org for each in keys.values()}
+        partners = LedgerSettings(partners=tuple(json.loads(given["DIDYMOS_LEDGER__PARTNERS"])))
+        assert [each.key.vkey() for each in Keys(partners, KeyRing(roots[name])).partners()] == [
+            peer["witness"]["key"] for peer in values["peers"]
+        ]

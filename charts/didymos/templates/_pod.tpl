@@ -85,13 +85,15 @@ priorityClassName: {{ . }}
 {{- include "didymos.peerEnv" $root -}}
 {{- end -}}
 
-{{/* Whom of other organisations this one believes: their sites may attend, their logs are cosigned. */}}
+{{/* Whom of other organisations this one believes: their sites may attend, their logs are cosigned and cosign ours. */}}
 {{- define "didymos.peerEnv" -}}
 {{- $dids := list -}}
 {{- $logs := list -}}
+{{- $partners := list -}}
 {{- range .Values.peers -}}
 {{- with .did }}{{ $dids = append $dids . }}{{ end -}}
 {{- with .logKey }}{{ $logs = append $logs . }}{{ end -}}
+{{- with .witness }}{{ $partners = append $partners (printf "%s %s" .key .url) }}{{ end -}}
 {{- end -}}
 {{- if $dids }}
 {{- $trusted := prepend $dids .Values.organisation.did | toJson }}
@@ -103,6 +105,12 @@ priorityClassName: {{ . }}
 {{- if $logs }}
 - name: DIDYMOS_LEDGER__LOGS
   value: {{ $logs | toJson | quote }}
+{{- end }}
+{{- if $partners }}
+- name: DIDYMOS_LEDGER__WITNESS_COUNT
+  value: "1"
+- name: DIDYMOS_LEDGER__PARTNERS
+  value: {{ $partners | toJson | quote }}
 {{- end }}
 {{- end -}}
 
