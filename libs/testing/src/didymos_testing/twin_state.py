@@ -178,6 +178,7 @@ class PlainSeals:
     """Keys of no secrecy: what is sealed is marked, so that a test sees if a blob was opened under another twin."""
 
     destroyed: set[str] = field(default_factory=set)
+    epoch: int = 1
 
     async def warm(self, names: Iterable[tuple[str, int]]) -> None:
         """All keys are at hand."""
@@ -191,7 +192,7 @@ class PlainSeals:
         return blob.sealed[len(head) :]
 
     async def seal_blob(self, twin: str, plain: bytes, path: str) -> SealedBlob | None:
-        return None if twin in self.destroyed else SealedBlob(1, b"", f"{twin}|{path}|".encode() + plain)
+        return None if twin in self.destroyed else SealedBlob(self.epoch, b"", f"{twin}|{path}|".encode() + plain)
 
 
 @dataclass(slots=True)

@@ -55,7 +55,8 @@ async def traverse_relations(walk: Walk, reader: Reader, permits: Permits, twins
             for end in (edge.source, edge.target):
                 if end in nodes or end in hidden:
                     continue
-                if not await may_see(TwinId(Did(end)), reader, permits, twins):
+                twin = TwinId(Did(end))
+                if not permits.is_owner(reader, twin) and not await may_see(twin, reader, permits, twins):
                     hidden.add(end)
                     continue
                 nodes[end] = depth
