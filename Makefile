@@ -11,7 +11,7 @@ NAME ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup static unit cover check test demo up servers servers-stop test-integration chaos chaos-servers bench images new-service generate format dashboards-verify chart-test chart-generate cluster-test
+.PHONY: help setup static unit cover check test demo up servers servers-stop test-integration fuzz chaos chaos-servers bench images new-service generate format dashboards-verify chart-test chart-generate cluster-test
 
 help: ## print this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ servers-stop: ## end them, by their process ids
 
 test-integration: servers ## contract tests and scenarios on the real servers
 	@eval "$$($(BIN)/python tools/servers.py env)" && $(BIN)/pytest -m "servers and not chaos" libs services tests $(ARGS)
+
+fuzz: setup ## fuzz every decoder with coverage as the guide, 20 s each (ARGS="60 fhir csv")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 chaos: setup ## kill -9 at random points, 20 times
 	@$(BIN)/pytest -m chaos tests/chaos $(ARGS)
