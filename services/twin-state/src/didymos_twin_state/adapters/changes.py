@@ -108,7 +108,7 @@ class ChangeFeed:
 
     def __init__(self, event_log: EventLog, seals: VaultSeals, name: str) -> None:
         self._log, self._seals, self._name = event_log, seals, name
-        self._kept: deque[Stored] = deque()
+        self.kept: deque[Stored] = deque()  # what a reader can resume over
         self._whole_from: dict[int, int] = {}  # partition: the offset from which on all is kept
         self._watched: dict[bytes, set[Subscription]] = {}
         self.ready = asyncio.Event()
@@ -138,14 +138,14 @@ class ChangeFeed:
 
     def _following(self, part: Part, end: int) -> int:
         """Go on where this process stood, so that nothing is left out over a rebalance."""
-        kept = [record.offset for record in self._kept if record.partition == part.partition]
+        kept = [record.offset for record in self.kept if record.partition == part.partition]
         return max(kept) + 1 if kept else min(end, self._whole_from[part.partition])
 
     def _take(self, records: Sequence[Stored]) -> None:
         for record in records:
-            self._kept.append(record)
-            if len(self._kept) > KEPT:
-                gone = self._kept.popleft()
+            self.kept.append(record)
+            if len(self.kept) > KEPT:
+                gone = self.kept.popleft()
                 self._whole_from[gone.partition] = gone.offset + 1
             for subscription in self._watched.get(record.key, ()):
                 subscription.put(record)
@@ -163,7 +163,7 @@ class ChangeFeed:
         subscription = Subscription(coalesce=coalesce, afresh=missed)
         for part in set(parts.values()):
             self._begin(subscription, part, None if after is None else after.get(part))
-        for record in self._kept if after is not None else ():
+        for record in self.kept if after is not None else ():
             known = after is not None and record.partition in after and record.offset > after[record.partition]
             if known and record.key.decode() in parts and record.key.decode() not in missed:
                 subscription.put(record)
@@ -185,7 +185,7 @@ class ChangeFeed:
         if seen is not None and self._keeps(part, seen):
             subscription.places[part] = seen
         elif part in self._whole_from:
-            ends = [record.offset for record in self._kept if record.partition == part]
+            ends = [record.offset for record in self.kept if record.partition == part]
             end = max(ends, default=self._whole_from[part] - 1)
             if end >= 0:
                 subscription.places[part] = end

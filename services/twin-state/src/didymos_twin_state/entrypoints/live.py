@@ -22,6 +22,7 @@ from didymos_twin_state.application.read_twin import Twins, TwinView, read_twin
 
 LOOK_SECONDS: Final = 0.5  # grants also end by their date
 STALE_SECONDS: Final = 30.0
+PAUSE_SECONDS: Final = 0.1
 REVOKED: Final = "grant.revoked"
 
 
@@ -73,8 +74,13 @@ class Watch:
 class LiveTwins:
     """Streams of this process."""
 
-    def __init__(self, feed: ChangeFeed, twins: Twins, permits: Permits, changes: Changes, metrics: Metrics) -> None:
+    def __init__(
+        self, feed: ChangeFeed, twins: Twins, permits: Permits, changes: Changes, metrics: Metrics,
+        *, stale_seconds: float = STALE_SECONDS,
+    ) -> None:  # fmt: skip
+        """`stale_seconds`: how long a stream is silent while consent is stale, until it is closed."""
         self._feed, self._twins, self._permits, self._changes = feed, twins, permits, changes
+        self._stale_seconds = stale_seconds
         self._pushed = {
             outcome: metrics.counter(TWIN_PUSHES_TOTAL, outcome=outcome)
             for outcome in ("delivered", "denied", "dropped")
@@ -126,7 +132,7 @@ class LiveTwins:
         for record in records:
             with _pushing(record):
                 change = await self._feed.opened(record)
-                seen = None if change is None else self._seen(change, watch, subscription.place)
+                seen = None if change is None else await self._judged(change, watch, subscription.place)
             if seen is not None:
                 known = latest.pop(seen.said.twin, None)
                 latest[seen.said.twin] = seen if known is None else Visible(seen.id, seen.said, _later(known, seen))
@@ -134,16 +140,22 @@ class LiveTwins:
             self._pushed["delivered"].inc()
             yield seen
 
+    async def _judged(self, change: OpenChange, watch: Watch, place: str) -> Visible | None:
+        """Waits while consent is stale: nothing is sent, nothing is left out. The guard ends a stream that waits on."""
+        while True:
+            try:
+                return self._seen(change, watch, place)
+            except Problem:
+                await asyncio.sleep(PAUSE_SECONDS)
+
     def _seen(self, change: OpenChange, watch: Watch, place: str) -> Visible | None:
+        """Raises CONSENT_STALE."""
         body, twin, reader = change.body, TwinId(change.said.twin), watch.reader
         watched = watch.names.get(twin)
         if body is None or watched is None:
             return None
         names = {each.property for each in body.reported} | {each.property for each in body.desired}
-        try:
-            allowed = self._permits.visible(reader, Action.SUBSCRIBE, twin, names)
-        except Problem:  # consent is stale: nothing is sent until it is fresh, or the guard ends the stream
-            allowed = frozenset()
+        allowed = self._permits.visible(reader, Action.SUBSCRIBE, twin, names)
         watched |= allowed
         owner = self._permits.is_owner(reader, twin)
         if not (allowed or owner):
@@ -171,7 +183,7 @@ class LiveTwins:
                 reason = self._standing(twin, watch)
                 if reason == CONSENT_STALE.code:
                     stale_since = stale_since or loop.time()
-                    if loop.time() - stale_since > STALE_SECONDS:
+                    if loop.time() - stale_since > self._stale_seconds:
                         closing.close(reason)
                 elif reason:
                     watch.names.pop(twin, None)
