@@ -139,7 +139,7 @@ async def test_a_twin_that_is_watched_lives_in_one_process_of_each_role(tmp_path
         bootstrap(TwinStateSettings(role="forecaster"), house) as forecaster,
         bootstrap(TwinStateSettings(role="live"), house) as live,
     ):
-        assert (worker.routers, len(worker.loops)) == ((), 2)
+        assert (worker.routers, len(worker.loops)) == ((), 3)
         paths = [
             {str(getattr(route, "path", "")) for r in each.routers for route in r.routes}
             for each in (api, live, forecaster)
