@@ -27,6 +27,7 @@ START_SECONDS: Final = 20.0
 class MqttBroker:
     folder: Path
     port: int
+    more: str = ""  # lines of its configuration
     process: Process | None = None
 
     @property
@@ -39,7 +40,7 @@ class MqttBroker:
             pytest.skip("mosquitto is not installed (apt-get install mosquitto mosquitto-clients)")
         config = self.folder / "mosquitto.conf"
         config.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+            f"listener {self.port} 127.0.0.1\n{self.more or 'allow_anonymous true'}\npersistence true\n"
             f"persistence_location {self.folder}/\nmax_queued_messages 100000\n"
             + ("user root\n" if os.geteuid() == 0 else "")
         )
@@ -64,9 +65,9 @@ class MqttBroker:
 
 
 @asynccontextmanager
-async def a_broker(folder: Path) -> AsyncIterator[MqttBroker]:
-    """Skips the test, with the reason, where there is no mosquitto."""
-    broker = MqttBroker(folder, free_port())
+async def a_broker(folder: Path, more: str = "") -> AsyncIterator[MqttBroker]:
+    """Skips the test, with the reason, where there is no mosquitto. `more`: configuration instead of "let all in"."""
+    broker = MqttBroker(folder, free_port(), more)
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     await broker.start()
     try:

@@ -2,17 +2,25 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from didymos.ingestion.v1.ingestion_events_pb2 import ReadingsAccepted
 from didymos_contracts.errors import Problem
 from didymos_contracts.topics import READINGS
-from didymos_ingestion.adapters.mqtt import Broker, Message
+from didymos_ingestion.adapters.mqtt import Broker, Message, broker_of, connected
 from didymos_ingestion.bootstrap import bootstrap
 from didymos_ingestion.domain.quota import SHED_BYTES, Load
 from didymos_ingestion.domain.vouched import Vouched
@@ -25,7 +33,15 @@ from didymos_kit.telemetry.metrics import Metrics
 from didymos_readings import Assurance, DeviceStream, Envelope, encode_batch, encode_batch_json
 from didymos_testing.did import OWNER, a_signer
 from didymos_testing.house import World, a_house, served
-from didymos_testing.ingestion import DEVICE, TWIN, AnEnrolment, IntakeWorld, a_signed_batch, an_enrolment_credential
+from didymos_testing.ingestion import (
+    DEVICE,
+    OTHER_DEVICE,
+    TWIN,
+    AnEnrolment,
+    IntakeWorld,
+    a_signed_batch,
+    an_enrolment_credential,
+)
 from didymos_testing.mqtt_broker import MqttBroker, MqttSender, a_broker
 from didymos_testing.readings import a_column
 from hypothesis import given
@@ -177,6 +193,64 @@ async def test_a_failed_append_is_not_acknowledged_and_the_broker_sends_again(tm
         await running
     assert answered == [3, 3, 3]
     assert [parcel.number for event in world.writer.accepted() for parcel in event.parcels] == [1, 2, 3]
+
+
+async def test_a_device_over_its_quota_is_told_so_and_holds_up_nobody(tmp_path: Path) -> None:
+    async with (
+        a_broker(tmp_path / "broker") as broker,
+        a_world(tmp_path, broker) as world,
+        MqttSender(broker, ANSWERS) as sender,
+    ):
+        now = world.house.clock.now_us()
+        slow = an_enrolment_credential(OTHER_DEVICE.did, TWIN, OWNER.did, now, max_rate=1)
+        await world.house.wait(await world.identity.enrol(slow))
+        stream = DeviceStream(OTHER_DEVICE, world.house.org, "glucose@1")
+        for _ in range(2):
+            column = a_column(np.arange(100.0, 200.0), twin=TWIN, last_us=now)
+            await sender.publish(f"didymos/v1/batch/{OTHER_DEVICE.did}", encode_batch(stream.batch([column], now)))
+        await sender.publish(TOPIC, encode_batch(a_batch(world)))
+        first, second, third = [json.loads((await sender.answer()).payload) for _ in range(3)]
+        assert (first["accepted"], second["code"], second["retry"]) == (100, "quota.exceeded", "later")
+        assert third["accepted"] == 2
+        assert counted(world, "returned") == 0
+
+
+async def test_a_broker_that_asks_who_we_are_over_tls_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("mosquitto_passwd") is None:
+        pytest.skip("mosquitto is not installed")
+    key, certificate = a_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    (tmp_path / "users").write_text("gateway:a secret@with marks\n")
+    tool = await asyncio.create_subprocess_exec("mosquitto_passwd", "-U", str(tmp_path / "users"))
+    assert await tool.wait() == 0
+    more = f"certfile {certificate}\nkeyfile {key}\nallow_anonymous false\npassword_file {tmp_path / 'users'}"
+    async with a_broker(tmp_path / "broker", more) as broker:
+        stopping, metrics = Stopping(), Metrics()
+        world = IntakeWorld()
+        intake = Intake(world.ports, world.clock, a_signer("ingestion"), Load(SHED_BYTES), Meters(metrics))
+        refused = Broker("127.0.0.1", broker.port, tls=True, user="gateway", password="guess", client="gateway")
+        with pytest.raises(ConnectionError, match="refuses us"):
+            async with connected(refused, ["a"], lambda: None):
+                pass
+        mine = broker_of(SecretStr(f"mqtts://gateway:a%20secret%40with%20marks@127.0.0.1:{broker.port}"), "gateway")
+        running = asyncio.create_task(Gateway(mine, "", Vouched({}), intake, metrics).run(stopping))
+        async with asyncio.timeout(20):
+            while metrics.sample("didymos_ingestion_mqtt_connected") != 1:  # noqa: ASYNC110 - a gauge sets no event
+                await asyncio.sleep(0.01)
+        stopping.set()
+        await running
+
+
+def a_certificate(folder: Path) -> tuple[Path, Path]:
+    """Key and certificate of 127.0.0.1, signed by itself."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1))
+    signed = made.add_extension(address, critical=False).sign(key, SHA256())
+    (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (folder / "certificate.pem").write_bytes(signed.public_bytes(Encoding.PEM))
+    return folder / "key.pem", folder / "certificate.pem"
 
 
 @given(st.text(max_size=40) | st.just(TOPIC) | st.just("ward/7"), st.binary(max_size=200), st.text(max_size=40))
