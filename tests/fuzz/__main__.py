@@ -19,8 +19,8 @@ def installed() -> bool:
     """Whether atheris is there; it is fetched by hash into a folder of its own."""
     library = BUILD / "lib"
     if not (library / "atheris").is_dir():
-        command = [ROOT / ".venv/bin/uv", "pip", "install", "-q", "--require-hashes", "--no-deps", "--target", library,
-                   "-r", ROOT / "requirements/fuzz.txt"]  # fmt: skip
+        fetch = ["pip", "install", "-q", "--require-hashes", "--no-deps", "-r", str(ROOT / "requirements/fuzz.txt")]
+        command = [str(ROOT / ".venv/bin/uv"), *fetch, "--target", str(library)]
         if subprocess.run(command, check=False).returncode:
             print("fuzz: skipped, atheris cannot be installed on this machine", file=sys.stderr)
             return False

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from didymos_did import Ed25519Signer, key_of
-from didymos_readings import ReadingError, Request, content_digest, sign_request, signature_of
+from didymos_readings import ReadingError, Request, content_digest, proved_body, sign_request, signature_of
 from didymos_readings.http_signature import signature_base
 from didymos_readings.structured_fields import FieldError, parse_dictionary
 from didymos_testing.did import a_signer
@@ -57,6 +57,15 @@ def test_what_was_signed_holds() -> None:
     said = signature_of(signed(), NOW)
     assert said.kid == DEVICE.kid
     assert said.base.startswith(b'"@method": POST\n"@target-uri": https://house.example/ingestion/v1/batches\n')
+
+
+def test_a_kept_request_proves_its_body() -> None:
+    said = signature_of(signed(), NOW)
+    assert proved_body(said.base, said.signature, DEVICE.public, b"[]")
+    assert not proved_body(said.base, said.signature, DEVICE.public, b"[1]")
+    assert not proved_body(said.base, said.signature, a_signer("other device").public, b"[]")
+    assert not proved_body(said.base + b'\n"content-digest": x', said.signature, DEVICE.public, b"[]")
+    assert not proved_body(b"", said.signature, DEVICE.public, b"[]")
 
 
 def test_another_key_does_not_hold() -> None:

@@ -29,7 +29,14 @@ from didymos_readings.csv_rows import CSV_BYTES
 from didymos_readings.decoders import CLOUDEVENT, CLOUDEVENTS, DECODERS, FORMATS
 from didymos_readings.device import DeviceStream
 from didymos_readings.errors import ReadingError, Refusal
-from didymos_readings.http_signature import HttpSignature, Request, content_digest, sign_request, signature_of
+from didymos_readings.http_signature import (
+    HttpSignature,
+    Request,
+    content_digest,
+    proved_body,
+    sign_request,
+    signature_of,
+)
 from didymos_readings.normalise import Enrolment, Normalised, NormalisedBlock, normalise
 from didymos_readings.parcels import (
     Cipher,
@@ -151,6 +158,7 @@ __all__ = [
     "parse_header",
     "parse_profile",
     "paths_of",
+    "proved_body",
     "refused_contents",
     "refused_message",
     "released_blocks",

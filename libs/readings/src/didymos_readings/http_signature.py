@@ -104,6 +104,19 @@ def sign_request(request: Request, signer: BatchSigner, created_s: int) -> dict[
     }
 
 
+def proved_body(base: bytes, signature: bytes, key: Verifier, body: bytes) -> bool:
+    """Whether `key` signed this body in a request: what a kept SignedRequest proves to whoever opens its parcel."""
+    lines = [line for line in base.split(b"\n") if line.startswith(b'"content-digest": ')]
+    if len(lines) != 1 or not key.verify(base, signature):
+        return False
+    fields = {"content-digest": lines[0].partition(b": ")[2].decode("latin-1")}
+    try:
+        _check_digest(Request("POST", "", fields, body))
+    except ReadingError:
+        return False
+    return True
+
+
 def content_digest(body: bytes) -> str:
     """The Content-Digest field of a body. RFC 9530 section 2."""
     return f"sha-256=:{b64encode(sha256(body).digest()).decode()}:"

@@ -17,7 +17,20 @@ GOOD = (encode_batch(a_signed_batch()), encode_batch_json(a_signed_batch()), b'[
 TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20)
 HEADERS = st.dictionaries(
     st.sampled_from(
-        ["consistency-token", "didymos-stream", "didymos-number", "authorization", "dpop", "traceparent", "accept"]
+        [
+            "consistency-token",
+            "didymos-stream",
+            "didymos-number",
+            "authorization",
+            "dpop",
+            "traceparent",
+            "accept",
+            "signature-input",
+            "signature",
+            "content-digest",
+            "ce-specversion",
+            "ce-id",
+        ]
     ),
     TEXT | st.sampled_from(["-1", "99999999999999999999999", "1e3", "3:1", "i0:1", "DPoP x"]),
     max_size=4,
@@ -42,7 +55,7 @@ async def posted(media: str, body: bytes, headers: dict[str, str], query: str) -
     st.sampled_from(MEDIA) | TEXT,
     st.sampled_from(GOOD) | st.binary(max_size=80),
     HEADERS,
-    st.sampled_from(["", "?a=1"]),
+    st.sampled_from(["", "?a=1", "?profile=generic@1"]),
 )
 @settings(max_examples=200, deadline=None)
 def test_any_request(media: str, body: bytes, headers: dict[str, str], query: str) -> None:

@@ -15,7 +15,7 @@ from didymos_did import key_of
 from didymos_ingestion.bootstrap import bootstrap
 from didymos_ingestion.settings import IngestionSettings
 from didymos_kit.eventlog import Stored
-from didymos_readings import Assurance, Request, sign_request
+from didymos_readings import Assurance, Request, proved_body, sign_request
 from didymos_testing.did import OWNER, STRANGER
 from didymos_testing.house import World, a_house, served
 from didymos_testing.ingestion import DEVICE, TWIN, an_enrolment_credential, opened
@@ -41,11 +41,11 @@ async def enrolled(world: World) -> str:
 
 
 def signed(
-    world: World, body: bytes, media: str, query: str = "", signer: Any = DEVICE, **headers: str
+    world: World, body: bytes, media: str, signer: Any = DEVICE, created: int = 0, **headers: str
 ) -> dict[str, str]:
     fields = {"content-type": media, **{name.replace("_", "-"): value for name, value in headers.items()}}
     request = Request("POST", f"{world.house.origin}{PATH}", fields, body)
-    return {**fields, **sign_request(request, signer, int(time.time()))}
+    return {**fields, **sign_request(request, signer, created or int(time.time()))}
 
 
 async def parcels(world: World) -> list[Any]:
@@ -65,7 +65,23 @@ async def test_a_signed_request_comes_in_with_its_proof(tmp_path: Path) -> None:
         assert (parcel.device, parcel.number, int(parcel.assurance)) == (DEVICE.did, 7, Assurance.HTTP)
         proof = SignedRequest.FromString(opened(parcel).original)
         assert (proof.body, proof.kid) == (PACK, DEVICE.kid)
-        assert key_of(proof.kid).verify(proof.base, proof.signature)
+        assert proved_body(proof.base, proof.signature, key_of(proof.kid), proof.body)
+
+
+async def test_equal_bodies_without_a_time_are_told_apart_by_their_signatures(tmp_path: Path) -> None:
+    """A retry is the same request; a sensor that reads the same a minute later signs another."""
+    async with a_world(tmp_path) as world, world.rest(None, "ingestion") as client:
+        token = {"consistency-token": await enrolled(world)}
+        now = int(time.time())
+
+        async def sent(body: bytes, created: int) -> str:
+            headers = {**signed(world, body, SENML, created=created), **token}
+            return str((await client.post("/v1/batches", content=body, headers=headers)).json()["batch"])
+
+        first, retry, later = [await sent(PACK, at) for at in (now, now, now - 60)]
+        assert first == retry != later
+        timed = json.dumps([{"n": "glucose/level", "u": "kg/m3", "v": 1.02, "t": now - 5}]).encode()
+        assert await sent(timed, now) == await sent(timed, now - 60)
 
 
 async def test_a_signature_is_judged_before_anything_is_read(tmp_path: Path) -> None:
@@ -96,8 +112,7 @@ async def test_a_signature_is_judged_before_anything_is_read(tmp_path: Path) -> 
 async def test_an_event_in_headers_is_signed_with_them(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world, world.rest(None, "ingestion") as client:
         token = await enrolled(world)
-        attributes = {"ce_specversion": "1.0", "ce_id": "1", "ce_source": "/pump", "ce_type": "readings"}
-        headers = signed(world, PACK, SENML, **attributes)
+        headers = signed(world, PACK, SENML, ce_specversion="1.0", ce_id="1", ce_source="/pump", ce_type="readings")
         one, two = [
             await client.post("/v1/batches", content=PACK, headers={**headers, "consistency-token": token})
             for _ in range(2)

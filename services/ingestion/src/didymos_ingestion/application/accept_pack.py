@@ -69,11 +69,15 @@ class Pack:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A pack that was read: its parts, and what of it could not be. `alone`: it tells of one twin only."""
+    """A pack that was read: its parts, and what of it could not be.
+
+    `alone`: it tells of one twin only. `by_arrival`: a second later the same body would be other readings.
+    """
 
     parts: Sequence[Part]
     unread: Sequence[Refusal]
     alone: bool
+    by_arrival: bool
 
     @property
     def count(self) -> int:
@@ -99,10 +103,10 @@ async def accept_pack(pack: Pack, signer: Signer, ports: Ports, clock: Clock) ->
         raise BATCH_MEDIA_UNSUPPORTED.problem(accepted=list(DECODERS))
     known = _known(pack, ports, clock.now_us())
     if len(pack.body) > AT_ONCE_BYTES:  # others are not kept waiting
-        read = await asyncio.to_thread(_read, decode, pack.body, known.context)
+        read = await asyncio.to_thread(_read, pack, decode, known.context)
     else:
-        read = _read(decode, pack.body, known.context)
-    if pack.apart and _timed_by_arrival(decode, pack.body, known.context):
+        read = _read(pack, decode, known.context)
+    if read.by_arrival:
         known = replace(known, digest=sha256(known.digest + pack.apart).digest())
     if not read.parts:
         return require_accepted(Taken(known.digest, 0, [*read.unread] or [_EMPTY], ""))
@@ -136,27 +140,20 @@ def _known(pack: Pack, ports: Ports, now_us: int) -> _Known:
     return _Known(context, named, pack.digest or sha256(pack.body).digest())
 
 
-def _read(decode: Decoder, body: bytes, context: DecodeContext) -> _Read:
+def _read(pack: Pack, decode: Decoder, context: DecodeContext) -> _Read:
     """Pure. Raises the row of a ReadingError."""
     try:
-        found = list(islice(decode(body, context), PACK_READINGS + 1))
+        found = list(islice(decode(pack.body, context), PACK_READINGS + 1))
         if len(found) > PACK_READINGS:
             raise BATCH_TOO_LARGE.problem(detail=f"a pack has at most {PACK_READINGS:,} readings", limit=PACK_READINGS)
         rows = [each for each in found if isinstance(each, Row)]
         unread = [each for each in found if isinstance(each, Refusal)]
         strangers = any(each.code == "reading.subject_unknown" for each in unread)
-        return _Read(parts_of(rows), unread, alone=len({row.twin for row in rows}) == 1 and not strangers)
+        alone = len({row.twin for row in rows}) == 1 and not strangers
+        by_arrival = bool(pack.apart) and found != list(decode(pack.body, replace(context, now_us=context.now_us + 1)))
+        return _Read(parts_of(rows), unread, alone, by_arrival)
     except ReadingError as error:
         raise catalogue_row(error.code).problem(detail=error.detail) from error
-
-
-def _timed_by_arrival(decode: Decoder, body: bytes, context: DecodeContext) -> bool:
-    """Whether the same body would be other readings a second later. Pure; only of a body that was read."""
-    first, later = (
-        [each.observed_at_us for each in decode(body, replace(context, now_us=now_us)) if isinstance(each, Row)]
-        for now_us in (context.now_us, context.now_us + 1_000_000)
-    )
-    return first != later
 
 
 def _arrived(pack: Pack, known: _Known, part: Part, index: int, signer: Signer, operator: Did) -> Arrived:

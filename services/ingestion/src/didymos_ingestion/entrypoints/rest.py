@@ -170,8 +170,11 @@ async def _pack(request: Request, media: str, profile: str, intake: Intake) -> T
     stream, number = _numbered(request)
     if is_signed(request):
         body = await _body(request, CSV_BYTES)
-        device, original = verify_sender(request, body, intake)
-        pack = Pack(media, body, device, stream, number, Assurance.HTTP, profile, original=original)
+        signed = verify_sender(request, body, intake)
+        pack = Pack(
+            media, body, signed.device, stream, number, Assurance.HTTP, profile, original=signed.original,
+            apart=signed.signature,
+        )  # fmt: skip
     else:
         device = (await authenticate(request)).caller
         pack = Pack(media, await _body(request, CSV_BYTES), device, stream, number, Assurance.TOKEN, profile)

@@ -1,5 +1,6 @@
 """Who sent a request of a foreign format, and what vouches for it: its signature (RFC 9421), or a token."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from didymos_contracts.errors.ingestion import BATCH_KEY_UNKNOWN, BATCH_SIGNATURE_INVALID
@@ -20,8 +21,17 @@ def is_signed(request: Request) -> bool:
     return SIGNED_BY in request.headers
 
 
-def verify_sender(request: Request, body: bytes, intake: Intake) -> tuple[Did, bytes]:
-    """The device that signed the request, and the SignedRequest that proves it.
+@dataclass(frozen=True, slots=True)
+class SignedSender:
+    """The device that signed a request, and the SignedRequest that proves it. A retry has the same `signature`."""
+
+    device: Did
+    original: bytes
+    signature: bytes
+
+
+def verify_sender(request: Request, body: bytes, intake: Intake) -> SignedSender:
+    """Who signed the request.
 
     Raises BATCH_SIGNATURE_INVALID, BATCH_KEY_UNKNOWN, QUOTA_EXCEEDED.
     """
@@ -44,7 +54,7 @@ def verify_sender(request: Request, body: bytes, intake: Intake) -> tuple[Did, b
         raise BATCH_KEY_UNKNOWN.problem(detail=error.detail) from error
     if not said.holds(key):
         raise BATCH_SIGNATURE_INVALID.problem(detail="the key did not sign this request")
-    return device, signed_request(said, body)
+    return SignedSender(device, signed_request(said, body), said.signature)
 
 
 def fields_of(request: Request) -> dict[str, str]:
