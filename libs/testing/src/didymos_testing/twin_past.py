@@ -217,8 +217,8 @@ class StoredPastContract(PastContract):
         await holding(stores, 10, 20, 30, 40)
         rows = [series_row("p", 0, 9), series_row("p", 100, 109, replace(BLOB, key_epoch=20_001))]
         await past.fold(a_folding([(0, 0), (1, 0)], *rows))
-        assert await past.expire(Ages(20_000, 20_000, {60: 20_000}), 10) == 0
-        ages = Ages(parcels=20_001, series=20_001, chunks={60: 20_001, 61: 99_999})
+        assert await past.expire(Ages(20_000, 20_000, {60: 20_000}, 20_005), 10) == 0
+        ages = Ages(parcels=20_001, series=20_001, chunks={60: 20_001, 61: 99_999}, today=20_005)
         assert await past.expire(ages, 1) == 3  # a parcel, a row of series, a chunk
         assert await past.expire(ages, 10) == 1
         assert await past.expire(ages, 10) == 0
@@ -226,6 +226,18 @@ class StoredPastContract(PastContract):
         assert await offsets(past) == [2, 3]
         assert [row.bucket_us for row in await past.series("t", "p", 0, 900)] == [100]
         assert [row.bucket_us for row in await past.chunks("t", "p", 60, 0, 900)] == [100]
+
+    async def test_an_owner_has_the_past_of_its_twin_go_sooner(self, stores: Stores) -> None:
+        history, past = stores
+        await holding(stores, 10, 20)
+        await past.fold(a_folding([(0, 0)], series_row("p", 0, 9)))
+        claimed = await history.claim(PART, "b")
+        shortened = Dirty(twins={"t": replace(a_twin("t"), keep_days=5)})
+        await history.checkpoint(PART, claimed.epoch, await history.marks(PART), Marks(9, 1), shortened)
+        assert await past.expire(Ages(0, 0, {60: 0}, today=20_005), 10) == 0
+        assert await past.expire(Ages(0, 0, {60: 0}, today=20_006), 10) == 3
+        assert await offsets(past) == [1]
+        assert list(await past.series("t", "p", 0, 900)) == []
 
     async def test_folded_equals_raw_on_this_database_too(self, stores: Stores) -> None:
         history, past = stores

@@ -14,8 +14,11 @@ from didymos_kit.database.unit_of_work import Stamp
 from didymos_kit.service import Stopping
 from didymos_kit.telemetry.metrics import Metrics
 from didymos_testing.clock import FixedClock, seeded_ids
+from didymos_testing.did import RESEARCH, STRANGER
+from didymos_testing.kit import problem_codes
 from didymos_testing.twin_state import PlainSeals
 from didymos_testing.twin_stores import a_twin
+from didymos_testing.twin_world import twin_world
 from didymos_twin_state.adapters.history import SqlHistory
 from didymos_twin_state.adapters.past import SqlPast
 from didymos_twin_state.application.fold_history import Folder
@@ -136,3 +139,20 @@ async def test_a_process_that_drains_waits_for_no_turn(world: World) -> None:
     stopping.set()
     await world.upkeep(range(64)).turn(stopping)
     assert await world.fresh("t0") == 1
+
+
+async def test_an_owner_says_how_long_its_past_is_kept(tmp_path: Path) -> None:
+    async with twin_world(tmp_path) as world:
+        await world.create()
+        path = f"/v1/twins/{world.twin}/retention"
+        async with world.rest(world.owner) as client:
+            kept = await client.put(path, json={"days": 30})
+            shown = await client.get(f"/v1/twins/{world.twin}")
+            freed = await client.put(path, json={"days": None})
+            after = await client.get(f"/v1/twins/{world.twin}", headers={"consistency-token": freed.json()["token"]})
+            refused = [await client.put(path, json=said) for said in ({"days": 0}, {"days": 3651}, {})]
+        async with world.rest(STRANGER, RESEARCH) as client:
+            refused.append(await client.put(path, json={"days": 1}))
+    assert (kept.json()["revision"], shown.json()["keep_days"]) == (2, 30)
+    assert (freed.json()["revision"], after.json()["keep_days"]) == (3, None)
+    assert problem_codes(refused) == [*[(422, "platform.invalid_field")] * 3, (404, "platform.not_found")]

@@ -35,7 +35,7 @@ from didymos_twin_state.domain.search import Clear
 from didymos_twin_state.domain.twin import Lifecycle
 
 ERASED: Final = (PARCELS, HELD, SNAPSHOTS, SERIES, ROLLUPS, ATTRIBUTES)  # parcels first: they fence a fold
-PROJECTED: Final = ("owner", "profile", "lifecycle", "revision", "place", "cell", "lon", "lat")
+PROJECTED: Final = ("owner", "profile", "lifecycle", "revision", "keep_days", "place", "cell", "lon", "lat")
 SLICE: Final = 200  # parcels fetched at once
 
 
@@ -157,7 +157,7 @@ async def _project(connection: AsyncConnection, rows: Dirty) -> None:
         {
             "id": twin.twin, "part": twin.part, "owner": twin.owner, "profile": twin.profile,
             "lifecycle": twin.lifecycle, "revision": twin.revision, "span_max_us": spans.get(twin.twin, 0),
-            **_place(twin.clear),
+            "keep_days": twin.keep_days, **_place(twin.clear),
         }
         for twin in rows.twins.values()
     ]  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from didymos_kit.database.engine import Database
-from sqlalchemy import and_, delete, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import Table, and_, delete, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from didymos_twin_state.adapters.tables import HELD, PARCELS, ROLLUPS, SERIES, TWINS
@@ -109,12 +109,13 @@ class SqlPast:
                 for step, before in ages.chunks.items()
             ),
         ]
+        asked = [(table, select(*table.primary_key.columns).where(old)) for table, old in rules]
+        asked += [(table, _shortened(table, ages.today)) for table in (PARCELS, HELD, SERIES, ROLLUPS)]
         went = 0
-        for table, old in rules:
-            keys = list(table.primary_key.columns)
+        for table, some in asked:
+            keys = tuple_(*table.primary_key.columns)
             async with self._database.unit_of_work() as tx:
-                some = select(*keys).where(old).limit(limit)
-                went += (await tx.connection.execute(delete(table).where(tuple_(*keys).in_(some)))).rowcount
+                went += (await tx.connection.execute(delete(table).where(keys.in_(some.limit(limit))))).rowcount
         return went
 
 
@@ -152,6 +153,13 @@ async def _mark(connection: AsyncConnection, folding: Folding) -> None:
         marked += (await connection.execute(mine.values(folded=True))).rowcount
     if marked != len(folding.parcels):
         raise _NotFreshError
+
+
+def _shortened(table: Table, today: int) -> Any:  # noqa: ANN401 - a query
+    """Keys of what owners want to be kept no longer."""
+    query = select(*table.primary_key.columns).join(TWINS, TWINS.c.id == table.c.twin)
+    query = query.where(TWINS.c.keep_days > 0, table.c.key_epoch < today - TWINS.c.keep_days)
+    return query.where(PARCELS.c.folded) if table is PARCELS else query
 
 
 async def _store_chunks(connection: AsyncConnection, twin: str, chunks: Sequence[ChunkRow]) -> None:

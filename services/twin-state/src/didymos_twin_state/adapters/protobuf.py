@@ -17,6 +17,7 @@ from didymos_twin_state.domain.command import (
     PatchDesired,
     PutRelation,
     SetLifecycle,
+    SetRetention,
 )
 from didymos_twin_state.domain.twin import Cell, Lifecycle, Model, Relation, Scalar, TwinState, Wish
 
@@ -152,6 +153,8 @@ def write_message(command: Command) -> events.TwinWrite:
             said.delete_relation.CopyFrom(events.DeleteRelation(name=name, target=target))
         case AttachModel(model):
             said.attach_model.CopyFrom(events.AttachModel(model=model_message(model)))
+        case SetRetention(days):
+            said.set_retention.CopyFrom(events.SetRetention(days=days))
         case SetLifecycle(lifecycle):
             said.set_lifecycle.CopyFrom(events.SetLifecycle(lifecycle=types.Lifecycle.ValueType(int(lifecycle))))
     return said
@@ -180,6 +183,8 @@ def _body(said: events.TwinWrite) -> Body:
         case "attach_model":
             model = said.attach_model.model
             return AttachModel(Model(model.model_id, model.task, model.personal))
+        case "set_retention":
+            return SetRetention(said.set_retention.days)
         case "set_lifecycle":
             return SetLifecycle(Lifecycle(said.set_lifecycle.lifecycle))
         case _:

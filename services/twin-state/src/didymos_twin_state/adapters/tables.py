@@ -93,6 +93,7 @@ TWINS: Final = sa.Table(
     sa.Column("lifecycle", sa.SmallInteger, nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("span_max_us", sa.BigInteger, nullable=False),
+    sa.Column("keep_days", sa.Integer, nullable=False, server_default="0"),
     sa.Column("place", sa.Text, nullable=False, server_default=""),  # the searchable property that says where it is
     sa.Column("cell", sa.BigInteger, nullable=True),  # Morton code of that place
     sa.Column("lon", sa.Double, nullable=True),
@@ -101,6 +102,8 @@ TWINS: Final = sa.Table(
 sa.Index("twin_owner", TWINS.c.owner, TWINS.c.id)
 sa.Index("twin_profile", TWINS.c.profile, TWINS.c.id)
 sa.Index("twin_cell", TWINS.c.cell)
+_SHORTENED: Final = sa.text("keep_days > 0")
+sa.Index("twin_keep", TWINS.c.id, sqlite_where=_SHORTENED, postgresql_where=_SHORTENED)
 ATTRIBUTES: Final = sa.Table(  # values of searchable properties, in clear
     "twin_attribute", METADATA,
     sa.Column("twin", sa.Text, nullable=False),

@@ -175,8 +175,9 @@ class Partition:
                 self._dirty.blobs[twin] = blob
             clear = clear_of(state, self._profiles.get(state.profile))
             self._dirty.twins[twin] = TwinRow(
-                twin, self._part, state.owner, state.profile, state.lifecycle, state.revision, state.relations, clear
-            )
+                twin, self._part, state.owner, state.profile, state.lifecycle, state.revision, state.relations, clear,
+                state.keep_days,
+            )  # fmt: skip
         await self._history.checkpoint(self._part, self._epoch, self._durable, self._reached, self._dirty)
         self._durable = self._reached
         self._dirty = Dirty()

@@ -105,6 +105,7 @@ class Ages:
     parcels: int
     series: int
     chunks: Mapping[int, int]  # by step
+    today: int  # where an owner said how many days its twin's past is kept, all of it goes by that
 
 
 class TwinPast(Protocol):

@@ -113,6 +113,7 @@ class TwinRow:
     revision: int
     relations: tuple[Relation, ...] = ()
     clear: Clear | None = None  # None: its profile calls nothing searchable
+    keep_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,14 @@ class SetLifecycle:
     lifecycle: Lifecycle
 
 
-Body: TypeAlias = Create | PatchDesired | PutRelation | DeleteRelation | AttachModel | SetLifecycle
+@dataclass(frozen=True, slots=True)
+class SetRetention:
+    """`days` 0: as long as the house keeps it."""
+
+    days: int
+
+
+Body: TypeAlias = Create | PatchDesired | PutRelation | DeleteRelation | AttachModel | SetLifecycle | SetRetention
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +138,8 @@ def _changed(twin: TwinState, command: Command) -> TwinState | Outcome:
             return with_changes(twin, relations=kept)
         case AttachModel(model):
             return with_changes(twin, models={**twin.models, model.task: model})
+        case SetRetention(days):
+            return with_changes(twin, keep_days=days)
         case SetLifecycle(lifecycle):
             if lifecycle not in MOVES[twin.lifecycle]:
                 return Outcome.LIFECYCLE

@@ -16,7 +16,7 @@ MINUTE_US: Final = 60_000_000
 HOUR_US: Final = 60 * MINUTE_US
 DAY_US: Final = 24 * HOUR_US
 STEPS: Final = (DAY_US, HOUR_US, MINUTE_US)  # that are kept, widest first
-CHUNK_US: Final = {MINUTE_US: DAY_US, HOUR_US: 8 * DAY_US, DAY_US: 128 * DAY_US}  # entries of one stored row
+CHUNK_US: Final = {MINUTE_US: DAY_US, HOUR_US: 8 * DAY_US, DAY_US: 32 * DAY_US}  # entries of one stored row
 ENTRY: Final = np.dtype([
     ("begin", "<i8"), ("count", "<i8"), ("sum", "<f8"), ("m2", "<f8"), ("low", "<f8"), ("high", "<f8"),
     ("first", "<f8"), ("last", "<f8"), ("t_first", "<i8"), ("t_last", "<i8"), ("area", "<f8"),

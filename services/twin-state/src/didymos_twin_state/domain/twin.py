@@ -88,6 +88,7 @@ class TwinState(msgspec.Struct, frozen=True, array_like=True):
     windows: dict[str, bytes] = {}  # device to its anti-replay window, packed
     commands: tuple[bytes, ...] = ()  # ids of the last KEPT_COMMANDS writes
     proposal: int = 0  # highest offset of didymos.twin.command.v1 that was decided, plus one
+    keep_days: int = 0  # how long its past is kept; 0: as long as the house keeps it
 
     @property
     def exists(self) -> bool:

@@ -39,6 +39,7 @@ from didymos_twin_state.domain.command import (
     PatchDesired,
     PutRelation,
     SetLifecycle,
+    SetRetention,
 )
 from didymos_twin_state.domain.twin import Lifecycle, Relation
 from didymos_twin_state.entrypoints.commands import Requests, patched_entries
@@ -63,6 +64,7 @@ IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", max_lengt
 Text = Annotated[str, Field(min_length=1, max_length=256)]
 RELATIONS: Final = "relations"  # paths of the right to administer
 LIFECYCLE: Final = "lifecycle"
+RETENTION: Final = "retention"
 
 
 class NewTwin(Strict):
@@ -84,6 +86,12 @@ class Accepted(Strict):
     name: Text
 
 
+class Kept(Strict):
+    """For how many days the past is kept; null: as long as the house keeps it."""
+
+    days: Annotated[int | None, Field(ge=1, le=3650)]
+
+
 class Life(Strict):
     lifecycle: Literal["active", "suspended", "retired"]
 
@@ -103,6 +111,7 @@ def routes(parts: TwinRoutes) -> APIRouter:
     _reads(router, parts)
     _writes(router, parts)
     _edges(router, parts)
+    _retention(router, parts)
     return router
 
 
@@ -184,6 +193,17 @@ def _writes(router: APIRouter, parts: TwinRoutes) -> None:
         """Erasure is asked of identity, which destroys the keys."""
         body = SetLifecycle(Lifecycle[said.lifecycle.upper()])
         return await _administered(parts, LIFECYCLE, _asked(parts, twin_id, caller, body, key), caller, response, token)
+
+
+def _retention(router: APIRouter, parts: TwinRoutes) -> None:
+    @router.put("/{twin_id}/retention")
+    async def retention(
+        twin_id: str, said: Kept, caller: Caller, response: Response, key: IdempotencyKey = None,
+        token: TokenHeader = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Rows of history that came longer ago go within the next turns of the upkeep; current values stay."""
+        body = SetRetention(said.days or 0)
+        return await _administered(parts, RETENTION, _asked(parts, twin_id, caller, body, key), caller, response, token)
 
 
 def _edges(router: APIRouter, parts: TwinRoutes) -> None:

@@ -117,6 +117,7 @@ def view_json(view: TwinView, now_us: int = 0) -> dict[str, Any]:
         "reported": {name: reported_json(reported_message(name, cell)) for name, cell in sorted(view.cells.items())},
         "desired": wishes_json(view, now_us),
         "relations": [{"name": r.name, "target": r.target, "accepted": r.accepted} for r in view.relations],
+        "keep_days": state.keep_days or None,
         "models": [
             {"model": m.model_id, "task": m.task, "personal": m.personal} for _, m in sorted(view.models.items())
         ],

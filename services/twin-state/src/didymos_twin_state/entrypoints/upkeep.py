@@ -39,7 +39,9 @@ class Retention:
     def ages(self, now_us: int) -> Ages:
         today = epoch_of(now_us)
         days = {MINUTE_US: self.minutes, HOUR_US: self.hours, DAY_US: self.hours}
-        return Ages(today - self.parcels, today - self.series, {step: today - kept for step, kept in days.items()})
+        return Ages(
+            today - self.parcels, today - self.series, {step: today - kept for step, kept in days.items()}, today
+        )
 
 
 class Upkeep:

@@ -305,6 +305,7 @@ class TwinWrite(_message.Message):
     DELETE_RELATION_FIELD_NUMBER: _builtins.int
     ATTACH_MODEL_FIELD_NUMBER: _builtins.int
     SET_LIFECYCLE_FIELD_NUMBER: _builtins.int
+    SET_RETENTION_FIELD_NUMBER: _builtins.int
     command_id: _builtins.bytes
     """16 bytes"""
     twin: _builtins.str
@@ -329,6 +330,8 @@ class TwinWrite(_message.Message):
     def attach_model(self) -> Global___AttachModel: ...
     @_builtins.property
     def set_lifecycle(self) -> Global___SetLifecycle: ...
+    @_builtins.property
+    def set_retention(self) -> Global___SetRetention: ...
     def __init__(
         self,
         *,
@@ -346,16 +349,39 @@ class TwinWrite(_message.Message):
         delete_relation: Global___DeleteRelation | None = ...,
         attach_model: Global___AttachModel | None = ...,
         set_lifecycle: Global___SetLifecycle | None = ...,
+        set_retention: Global___SetRetention | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attach_model", b"attach_model", "command", b"command", "create", b"create", "delete_relation", b"delete_relation", "patch_desired", b"patch_desired", "put_relation", b"put_relation", "set_lifecycle", b"set_lifecycle"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attach_model", b"attach_model", "command", b"command", "create", b"create", "delete_relation", b"delete_relation", "patch_desired", b"patch_desired", "put_relation", b"put_relation", "set_lifecycle", b"set_lifecycle", "set_retention", b"set_retention"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "at_us", b"at_us", "attach_model", b"attach_model", "command", b"command", "command_id", b"command_id", "conditional", b"conditional", "create", b"create", "delete_relation", b"delete_relation", "expected_revision", b"expected_revision", "grant_id", b"grant_id", "patch_desired", b"patch_desired", "proposal_offset", b"proposal_offset", "put_relation", b"put_relation", "set_lifecycle", b"set_lifecycle", "twin", b"twin"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "at_us", b"at_us", "attach_model", b"attach_model", "command", b"command", "command_id", b"command_id", "conditional", b"conditional", "create", b"create", "delete_relation", b"delete_relation", "expected_revision", b"expected_revision", "grant_id", b"grant_id", "patch_desired", b"patch_desired", "proposal_offset", b"proposal_offset", "put_relation", b"put_relation", "set_lifecycle", b"set_lifecycle", "set_retention", b"set_retention", "twin", b"twin"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["create", "patch_desired", "put_relation", "delete_relation", "attach_model", "set_lifecycle"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["create", "patch_desired", "put_relation", "delete_relation", "attach_model", "set_lifecycle", "set_retention"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
 Global___TwinWrite: _TypeAlias = TwinWrite  # noqa: Y015
+
+@_typing.final
+class SetRetention(_message.Message):
+    """For how many days the past of the twin is kept, where that is shorter than the house keeps it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAYS_FIELD_NUMBER: _builtins.int
+    days: _builtins.int
+    """0: as the house does"""
+    def __init__(
+        self,
+        *,
+        days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetRetention: _TypeAlias = SetRetention  # noqa: Y015
 
 @_typing.final
 class CreateTwin(_message.Message):

@@ -50,6 +50,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("twin", "property", "step_us", "bucket_us", name="rollup_pkey"),
     )
     op.create_index("rollup_age", "rollup", ["step_us", "key_epoch"])
+    op.add_column("twin", sa.Column("keep_days", sa.Integer, nullable=False, server_default="0"))
+    shortened = sa.text("keep_days > 0")
+    op.create_index("twin_keep", "twin", ["id"], sqlite_where=shortened, postgresql_where=shortened)
     op.add_column("twin", sa.Column("place", sa.Text, nullable=False, server_default=""))
     op.add_column("twin", sa.Column("cell", sa.BigInteger, nullable=True))
     op.add_column("twin", sa.Column("lon", sa.Double, nullable=True))
