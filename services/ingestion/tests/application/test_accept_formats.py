@@ -1,6 +1,7 @@
 """Each format comes in by the same door: what is accepted, what is refused, and what vouches for it."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -242,6 +243,65 @@ async def test_what_is_refused(code: str, media: str, body: Any, changes: dict[s
     world = a_world()
     with pytest.raises(Problem) as raised:
         await sent(world, media, body, **changes)
+    assert raised.value.row.code == code
+    assert world.writer.accepted() == []
+
+
+def suspended(world: IntakeWorld) -> None:
+    world.lifecycles.closed.add(TWIN)
+
+
+def erased(world: IntakeWorld) -> None:
+    world.keys.gone.add(TWIN)
+
+
+def put_out(world: IntakeWorld) -> None:
+    world.identity.out.add(DEVICE.did)
+
+
+def lost(world: IntakeWorld) -> None:
+    world.enrol(AnEnrolment(aliases=("Patient/17",), lost_since_us=NOON_US - 1))
+
+
+def not_enrolled(world: IntakeWorld) -> None:
+    world.identity.enrolled.clear()
+
+
+def under_two_profiles(world: IntakeWorld) -> None:
+    world.enrol(AnEnrolment(aliases=("Patient/17",)), AnEnrolment(twin=OTHER, profile="generic@1"))
+
+
+def without_vault(world: IntakeWorld) -> None:
+    world.keys.away = True
+
+
+def without_log(world: IntakeWorld) -> None:
+    world.writer.full = True
+
+
+def exhausted(world: IntakeWorld) -> None:
+    world.buckets.take(DEVICE.did, 100_000, 2000, world.clock.monotonic())
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (suspended, "twin.suspended"),
+        (erased, "key.destroyed"),
+        (put_out, "batch.device_unknown"),
+        (not_enrolled, "batch.device_unknown"),
+        (lost, "batch.device_lost"),
+        (under_two_profiles, "profile.unknown"),
+        (without_vault, "platform.unavailable"),
+        (without_log, "platform.unavailable"),
+        (exhausted, "quota.exceeded"),
+    ],
+)
+async def test_when_a_pack_is_refused(change: Callable[[IntakeWorld], None], code: str) -> None:
+    world = a_world()
+    change(world)
+    with pytest.raises(Problem) as raised:
+        await sent(world, "application/fhir+json", OBSERVATION)
     assert raised.value.row.code == code
     assert world.writer.accepted() == []
 
