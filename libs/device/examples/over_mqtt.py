@@ -31,6 +31,8 @@ def bring(device: Device, client: Client, topic: str, answers: str, heard: "queu
         said.ResponseTopic = answers
         client.publish(topic, batch.body, qos=1, properties=said)
         answer = json.loads(heard.get(timeout=SECONDS))  # without one the batch waits for the next run
+        if "code" in answer and answer["retry"] != "never":
+            break  # over its quota: later
         if "code" in answer:
             device.outbox.refused(batch, answer["code"])
         else:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from didymos_did import Signer
-from didymos_readings import Column, DeviceStream, Envelope, encode_batch
+from didymos_readings import Column, DeviceStream, Envelope, encode_batch, parse_batch
 
 from didymos_device.house import Answer, House, Line
 from didymos_device.outbox import Batch, Outbox
@@ -47,7 +47,8 @@ class Sent:
 class Device(AbstractContextManager["Device"]):
     """`keep` what was measured, `send` when there is a network. Both survive kill -9 between any two lines.
 
-    `folder` holds the outbox. `profile`: id@version of what the readings mean, as the owner enrolled the device.
+    One thread keeps, and one may send meanwhile. `folder` holds the outbox. `profile`: id@version of what the readings
+    mean, as the owner enrolled the device.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Device(AbstractContextManager["Device"]):
         return self._put([self._stream().batch_without_clock(columns, uptime_us)])
 
     def send(self, patience_seconds: float = float("inf"), pause: Callable[[float], object] = time.sleep) -> Sent:
-        """Send what waits, oldest first, the same bytes until they are acknowledged or refused for good.
+        """Send what waits, oldest first, the same bytes until the house names them as taken, or refuses them for good.
 
         Waits as long as the house says, else longer each time, in all at most `patience_seconds`; what is left then
         waits for the next call.
@@ -88,7 +89,7 @@ class Device(AbstractContextManager["Device"]):
         sent, failures = Sent(), 0
         while (batch := self.outbox.first()) is not None:
             answer = self._line.call("POST", PATH, {"content-type": MEDIA}, batch.body)
-            if answer.status == 202:
+            if answer.status == 202 and answer.said().get("batch") == parse_batch(batch.body).digest.hex():
                 self._acknowledged(batch, answer, sent)
                 failures = 0
             elif answer.said().get("retry") == "never":
