@@ -11,7 +11,7 @@ import pytest
 from didymos.twin.v1.twin_events_pb2 import ChangeBody, TwinChanged
 from didymos_contracts.topics import TWIN_CHANGED
 from didymos_did import Facts, Freshness, Grant, GrantId, Ownership, TwinId, Usage
-from didymos_kit.eventlog import Record, envelope
+from didymos_kit.eventlog import Record, Stored, envelope
 from didymos_kit.http.live import Closing
 from didymos_kit.service import Stopping
 from didymos_kit.telemetry.metrics import Metrics
@@ -19,13 +19,14 @@ from didymos_testing.clock import FixedClock
 from didymos_testing.did import INSTITUTE, NOON, OWNER, RESEARCH, TWIN, a_grant, a_read_terms
 from didymos_testing.house import a_house
 from didymos_testing.twin_state import MemoryHistory, MemoryHot, Mortality, PlainSeals
-from didymos_twin_state.adapters.changes import CHANGE_PATH, ChangeFeed
+from didymos_twin_state.adapters.changes import CHANGE_PATH, QUEUE, ChangeFeed
 from didymos_twin_state.adapters.protobuf import reported_message
+from didymos_twin_state.adapters.recent_changes import RecentChanges
 from didymos_twin_state.application.permits import Permits, Reader
 from didymos_twin_state.application.ports import HotCommit, Marks
 from didymos_twin_state.application.read_twin import Twins, part_of
 from didymos_twin_state.domain.twin import Cell, Lifecycle, TwinState, pack
-from didymos_twin_state.entrypoints.live import LiveTwins, Seen, Visible
+from didymos_twin_state.entrypoints.live import Afresh, LiveTwins, Seen, Visible
 from didymos_twin_state.entrypoints.live_events import parse_event_id
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +43,7 @@ class Stage:
     grants: tuple[Grant, ...] = ()
     freshness: Freshness = Freshness.FRESH
     hot: MemoryHot = field(default_factory=lambda: MemoryHot(Mortality()))
+    begin: int = 0  # offset of the first change of the last call
 
     def __post_init__(self) -> None:
         self.feed = ChangeFeed(self.house.event_log, PlainSeals(), "test")  # type: ignore[arg-type] # it opens as they do
@@ -67,9 +69,14 @@ class Stage:
         permits = Permits(self, self, FixedClock(NOON))
         return LiveTwins(self.feed, twins, permits, self.changed, Metrics(), stale_seconds=stale_seconds)
 
-    async def change(self, **values: float) -> None:
+    async def change(self, *changes: Mapping[str, float]) -> None:
         """Reported values into the log, as the worker announces them."""
-        cells = {name.replace("__", "/"): Cell(value, 1, "d", 1, 1, 0, 90, 0, "") for name, value in values.items()}
+        async with self.house.event_log.writer("twin-state") as writer:
+            positions = await writer.append([await self.record(values) for values in changes])
+        self.begin = positions[0].offset
+
+    async def record(self, values: Mapping[str, float]) -> Record:
+        cells = {name: Cell(value, 1, "d", 1, 1, 0, 90, 0, "") for name, value in values.items()}
         body = ChangeBody(reported=[reported_message(name, cell) for name, cell in cells.items()])
         blob = await PlainSeals().seal_blob(TWIN_ID, body.SerializeToString(), CHANGE_PATH)
         assert blob is not None
@@ -77,8 +84,7 @@ class Stage:
         headers = envelope.build(
             envelope.Envelope(str(values), "didymos://test", said.DESCRIPTOR.full_name, self.house.clock.now())
         )
-        async with self.house.event_log.writer("twin-state") as writer:
-            await writer.append([Record(TWIN_CHANGED.name, TWIN_ID.encode(), said.SerializeToString(), headers, 1)])
+        return Record(TWIN_CHANGED.name, TWIN_ID.encode(), said.SerializeToString(), headers, 1)
 
 
 @asynccontextmanager
@@ -117,7 +123,7 @@ async def test_while_consent_is_stale_nothing_is_delivered_and_then_the_stream_e
             upcoming = asyncio.ensure_future(soon(found))
             await asyncio.sleep(0)
             stage.freshness = Freshness.STALE
-            await stage.change(glucose__level=2.0)
+            await stage.change({LEVEL: 2.0})
             async with asyncio.timeout(10):
                 await closing.wait()
             assert closing.reason == "consent.stale"
@@ -134,10 +140,10 @@ async def test_what_came_while_consent_was_stale_is_delivered_once_it_is_fresh(t
             upcoming = asyncio.ensure_future(soon(found))
             await asyncio.sleep(0)
             stage.freshness = Freshness.STALE
-            await stage.change(glucose__level=2.0)
+            await stage.change({LEVEL: 2.0})
             part = part_of(TWIN_ID)
             async with asyncio.timeout(10):
-                while not any(record.partition == part for record in stage.feed.kept):  # noqa: ASYNC110 - it sets no event
+                while stage.feed.recent.end(part) is None:  # noqa: ASYNC110 - it sets no event
                     await asyncio.sleep(0.01)
             assert not upcoming.done()
             stage.freshness = Freshness.FRESH
@@ -151,15 +157,52 @@ async def test_a_resumed_event_passes_the_grants_in_force_when_it_is_delivered(t
         async with aclosing(live.changes(watch, Closing(), None)) as found:  # type: ignore[type-var] # a generator
             upcoming = asyncio.ensure_future(anext(found))
             await asyncio.sleep(0)
-            await stage.change(glucose__level=2.0, insulin__dose=7.0)
+            await stage.change({LEVEL: 2.0, DOSE: 7.0})
             seen = await upcoming
         assert isinstance(seen, Visible)
         assert len(seen.body.reported) == 2
-        await stage.change(glucose__level=3.0, insulin__dose=8.0)
+        await stage.change({LEVEL: 3.0, DOSE: 8.0})
         stage.grants = (a_grant(terms=a_read_terms(paths=["features/glucose/**"])),)
         again = await live.open((TWIN_ID,), READER)
         async with aclosing(live.changes(again, Closing(), parse_event_id(seen.id))) as found:  # type: ignore[type-var] # a generator
             assert await soon(found) == {LEVEL: 3.0}
+
+
+async def test_a_reader_that_missed_more_than_may_wait_takes_the_state_afresh(tmp_path: Path) -> None:
+    async with a_stage(tmp_path, "features/**") as stage:
+        part, live = part_of(TWIN_ID), stage.live()
+        await stage.change(*({LEVEL: float(number)} for number in range(QUEUE + 2)))
+        async with asyncio.timeout(20):
+            while (end := stage.feed.recent.end(part)) is None or end < stage.begin + QUEUE + 1:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.01)
+        kinds = []
+        for seen in (stage.begin, stage.begin + 1, end - 1, None):
+            watch = await live.open((TWIN_ID,), READER)
+            after = {} if seen is None else {part: seen}
+            async with aclosing(live.changes(watch, Closing(), after)) as found:  # type: ignore[type-var] # a generator
+                kinds.append(await anext(found))
+        assert [type(first) for first in kinds] == [Afresh, Visible, Visible, Afresh]
+        assert isinstance(kinds[0], Afresh)
+        assert kinds[0].id == f"{part}:{end}"
+
+
+def a_record(part: int, offset: int) -> Stored:
+    return Stored(TWIN_CHANGED.name, b"did:key:z1", bytes(400), {}, 0, part, offset)
+
+
+def test_what_is_kept_is_whole_and_the_oldest_go_first() -> None:
+    recent = RecentChanges(limit_bytes=10_000)
+    assert (recent.begin(3, 100), recent.begin(4, 0)) == (100, 0)
+    assert (recent.end(3), recent.end(4), recent.end(5)) == (99, None, None)
+    for offset in range(8):
+        recent.add(a_record(3, 100 + offset))
+        recent.add(a_record(4, offset))
+    assert [record.offset for record in recent.after(3, 104)] == [105, 106, 107]
+    assert recent.keeps(3, 102)
+    assert not recent.keeps(3, 101)
+    assert [record.offset for record in recent.after(3, 102)] == [103, 104, 105, 106, 107]
+    assert not recent.keeps(5, 0)
+    assert recent.begin(3, 500) == 108
 
 
 @given(st.text(max_size=60) | st.from_regex(r"(\d{1,8}:\d{1,20},?)*", fullmatch=True))

@@ -1,4 +1,4 @@
-"""Changes of twins as they come, for whoever watches one: the last few thousand are kept, so that a reader can resume.
+"""Changes of twins as they come, for whoever watches some; the last are kept, so that a reader can resume.
 
 Every process that serves streams reads the whole topic, from its end on. data-path.md section 14.
 """
@@ -19,10 +19,10 @@ from didymos_kit.eventlog.envelope import event_type
 from didymos_kit.eventlog.partition import partition_of
 from didymos_kit.service import Stopping
 
+from didymos_twin_state.adapters.recent_changes import RecentChanges
 from didymos_twin_state.adapters.seals import VaultSeals
 from didymos_twin_state.application.ports import SealedBlob
 
-KEPT: Final = 4096
 QUEUE: Final = 256
 QUEUE_BYTES: Final = 1 << 20
 POLL_SECONDS: Final = 0.05
@@ -108,8 +108,7 @@ class ChangeFeed:
 
     def __init__(self, event_log: EventLog, seals: VaultSeals, name: str) -> None:
         self._log, self._seals, self._name = event_log, seals, name
-        self.kept: deque[Stored] = deque()  # what a reader can resume over
-        self._whole_from: dict[int, int] = {}  # partition: the offset from which on all is kept
+        self.recent = RecentChanges()
         self._watched: dict[bytes, set[Subscription]] = {}
         self.ready = asyncio.Event()
 
@@ -128,25 +127,15 @@ class ChangeFeed:
     async def assigned(self, parts: frozenset[Part]) -> Mapping[Part, Start]:
         ends = await self._log.ends([TWIN_CHANGED.name])
         starts = {part: ends.get(part, 0) for part in parts}
-        for part, start in starts.items():
-            self._whole_from.setdefault(part.partition, start)
-        self.ready.set()
-        return {part: self._following(part, start) for part, start in starts.items()}
+        self.ready.set()  # and go on where this process stood, so that nothing is left out over a rebalance
+        return {part: min(self.recent.begin(part.partition, start), start) for part, start in starts.items()}
 
     async def revoked(self, parts: frozenset[Part]) -> None:
         """Nothing to store."""
 
-    def _following(self, part: Part, end: int) -> int:
-        """Go on where this process stood, so that nothing is left out over a rebalance."""
-        kept = [record.offset for record in self.kept if record.partition == part.partition]
-        return max(kept) + 1 if kept else min(end, self._whole_from[part.partition])
-
     def _take(self, records: Sequence[Stored]) -> None:
         for record in records:
-            self.kept.append(record)
-            if len(self.kept) > KEPT:
-                gone = self.kept.popleft()
-                self._whole_from[gone.partition] = gone.offset + 1
+            self.recent.add(record)
             for subscription in self._watched.get(record.key, ()):
                 subscription.put(record)
 
@@ -159,14 +148,7 @@ class ChangeFeed:
         Where they are not kept any more, or were never seen, the state of the twin has to be taken afresh.
         """
         parts = {twin: partition_of(twin.encode(), TWIN_CHANGED.partitions) for twin in twins}
-        missed = [twin for twin, part in parts.items() if after is not None and not self._keeps(part, after.get(part))]
-        subscription = Subscription(coalesce=coalesce, afresh=missed)
-        for part in set(parts.values()):
-            self._begin(subscription, part, None if after is None else after.get(part))
-        for record in self.kept if after is not None else ():
-            known = after is not None and record.partition in after and record.offset > after[record.partition]
-            if known and record.key.decode() in parts and record.key.decode() not in missed:
-                subscription.put(record)
+        subscription = self._resumed(parts, after, coalesce=coalesce)
         for key in map(str.encode, parts):
             self._watched.setdefault(key, set()).add(subscription)
         try:
@@ -177,18 +159,23 @@ class ChangeFeed:
                 if not self._watched[key]:
                     del self._watched[key]
 
-    def _keeps(self, part: int, seen: int | None) -> bool:
-        return seen is not None and seen + 1 >= self._whole_from.get(part, 1 << 62)
-
-    def _begin(self, subscription: Subscription, part: int, seen: int | None) -> None:
-        """Where the reader stands in this partition: where it says, else at the end of what was read."""
-        if seen is not None and self._keeps(part, seen):
-            subscription.places[part] = seen
-        elif part in self._whole_from:
-            ends = [record.offset for record in self.kept if record.partition == part]
-            end = max(ends, default=self._whole_from[part] - 1)
-            if end >= 0:
-                subscription.places[part] = end
+    def _resumed(self, parts: Mapping[str, int], after: Mapping[int, int] | None, *, coalesce: bool) -> Subscription:
+        """With what came after the places that were seen, unless that is more than a reader may have waiting."""
+        seen = {} if after is None else {part: after[part] for part in set(parts.values()) if part in after}
+        kept = {part: offset for part, offset in seen.items() if self.recent.keeps(part, offset)}
+        missed = [record for part, offset in kept.items() for record in self.recent.after(part, offset)]
+        missed = [record for record in missed if record.key.decode() in parts]
+        if len(missed) > QUEUE or sum(len(record.value or b"") for record in missed) > QUEUE_BYTES:
+            kept, missed = {}, []
+        lost = () if after is None else [twin for twin, part in parts.items() if part not in kept]
+        subscription = Subscription(coalesce=coalesce, afresh=lost)
+        for part in set(parts.values()):
+            place = kept.get(part, self.recent.end(part))
+            if place is not None:
+                subscription.places[part] = place
+        for record in missed:
+            subscription.put(record)
+        return subscription
 
     async def opened(self, record: Stored) -> OpenChange | None:
         """None for what is no change of a state (a refused command, a device that equivocated)."""
