@@ -39,7 +39,7 @@ def signed(folder: Path, *options: str) -> dict[str, str]:
     ("options", "query"),
     [
         ((), ""),
-        (("--number", "7", "--stream", "1"), ""),
+        (("--number", "7", "--stream", "1", "--backfill"), ""),
         (("--profile", "wind-turbine@1"), "?profile=wind-turbine@1"),
         (("--header", "CE-Id: 5", "--header", "ce-source: /pump"), ""),
     ],

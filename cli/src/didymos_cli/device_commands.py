@@ -27,6 +27,7 @@ def sign(  # noqa: PLR0913, PLR0917 - options of a command line
     profile: Annotated[str, typer.Option(help="id@version that is sent along as ?profile=.")] = "",
     number: Annotated[int, typer.Option(min=0, max=MOST, help="Plus one with each request, or 0.")] = 0,
     stream: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Boot counter of the device.")] = 0,
+    backfill: Annotated[bool, typer.Option("--backfill", help="Old by intent: not scored for being late.")] = False,  # noqa: FBT002 - a flag
     header: Annotated[
         list[str] | None, typer.Option(help="One more header to sign and send, as `name: value`; again for several.")
     ] = None,
@@ -36,6 +37,6 @@ def sign(  # noqa: PLR0913, PLR0917 - options of a command line
     """Print the headers that prove who sends the body, for 5 minutes: `curl -H @headers --data-binary @body`."""
     from didymos_cli.device_requests import Asked, signed_headers
 
-    asked = Asked(type_, profile, stream, number, tuple(header or ()))
+    asked = Asked(type_, profile, stream, number, backfill, tuple(header or ()))
     for name, value in signed_headers(wallet, passphrase_of(passphrase_file), key, body, house, asked).items():
         sys.stdout.write(f"{name}: {value}\n")

@@ -21,6 +21,7 @@ class Asked:
     profile: str
     stream: int
     number: int
+    backfill: bool
     headers: tuple[str, ...]
 
 
@@ -32,6 +33,8 @@ def signed_headers(wallet: Path, passphrase: str, key: str, body: Path, house: P
     fields = {"content-type": asked.media, **dict(_header(text) for text in asked.headers)}
     if asked.number or asked.stream:
         fields |= {"didymos-stream": str(asked.stream), "didymos-number": str(asked.number)}
+    if asked.backfill:
+        fields["didymos-backfill"] = "true"
     query = f"?profile={quote(asked.profile, safe='@')}" if asked.profile else ""
     request = Request("POST", f"{card.origin}{PATH}{query}", fields, body.read_bytes())
     return {**fields, **sign_request(request, opened.signer(key), int(time.time()))}

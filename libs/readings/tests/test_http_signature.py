@@ -128,6 +128,7 @@ REFUSED: dict[str, Request] = {
     "unknown component": covering("@status", *NAMES),
     "header not sent": covering("date", *NAMES),
     "component with parameters": covering('"@scheme";req', *NAMES),
+    "backfill not covered": replace(signed(), headers={**signed().headers, "didymos-backfill": "true"}),
     "event not covered": replace(signed(), headers={**signed().headers, "ce-id": "1"}),
     "other body": replace(signed(), body=b"[1]"),
     "no digest": replace(signed(), headers={**signed().headers, "content-digest": "md5=:AA==:"}),

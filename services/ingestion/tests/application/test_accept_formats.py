@@ -14,7 +14,7 @@ from didymos_did import TwinId
 from didymos_ingestion.application.accept_batch import Taken
 from didymos_ingestion.application.accept_events import accept_events
 from didymos_ingestion.application.accept_pack import Pack, accept_pack
-from didymos_readings import Assurance, Kind, Op, parse_event, parse_events, parse_header, parse_profile
+from didymos_readings import Assurance, Flag, Kind, Op, parse_event, parse_events, parse_header, parse_profile
 from didymos_testing.did import a_signer
 from didymos_testing.ingestion import DEVICE, TWIN, AnEnrolment, IntakeWorld
 from didymos_testing.readings import NOON_US
@@ -131,6 +131,17 @@ async def test_readings_without_a_time_are_flagged_and_go_apart() -> None:
     assert untimed.columns[0].t_us.tolist() == [NOON_US]
     assert [parse_header(each.header).number for each in (timed, untimed)] == [9, 0]
     assert len({parcel.digest for event in world.writer.accepted() for parcel in event.parcels}) == 2
+
+
+async def test_old_data_by_intent_is_not_scored_for_being_late() -> None:
+    old = {**OBSERVATION, "effectiveDateTime": "2025-06-01T12:00:00Z"}
+    found = []
+    for backfill in (False, True):
+        world = a_world()
+        await sent(world, "application/fhir+json", old, backfill=backfill)
+        (column,) = world.writer.opened()[0].columns
+        found.append((int(column.quality[0]) == 0, int(column.flags[0])))
+    assert found == [(True, Flag.LATE), (False, Flag.BACKFILL)]
 
 
 async def test_an_event_is_known_by_its_source_and_id() -> None:

@@ -142,9 +142,11 @@ async def test_a_query_is_a_profile_and_nothing_else(tmp_path: Path) -> None:
         queries = ["?profile=glucose@1", "?profile=none@1", "?profile=", "?other=1", "?profile=a@1&profile=b@1"]
         asked = [f"/v1/batches{query}" for query in queries]
         answers = [await device.post(path, content=b"time,value\n", headers=headers) for path in asked]
+        answers.append(await device.post("/v1/batches", content=b"", headers={**headers, "didymos-backfill": "yes"}))
         native = {"content-type": "application/vnd.didymos.batch"}
         answers.append(await device.post("/v1/batches?profile=a@1", content=b"", headers=native))
         assert problem_codes(answers) == [
             (415, "batch.media_unsupported"), (422, "profile.unknown"), (422, "platform.invalid_field"),
-            (422, "platform.unknown_field"), (422, "platform.unknown_field"), (422, "platform.unknown_field"),
+            (422, "platform.unknown_field"), (422, "platform.unknown_field"), (422, "platform.invalid_field"),
+            (422, "platform.unknown_field"),
         ]  # fmt: skip

@@ -49,6 +49,7 @@ class Pack:
 
     `profile`: id@version that its sender asks for, else that of its enrolment. `digest`: of the event around it, else
     of the body. `about`, `at_us`: subject and time of that event. `original`: a SignedRequest, for assurance HTTP.
+    `backfill`: old data by intent, as of a file; it is not scored for being late.
     `apart` tells it from an equal one where its readings get their time from when it came, such as a sensor's that says
     no more than what it measures.
     """
@@ -65,6 +66,7 @@ class Pack:
     at_us: int | None = None
     original: bytes = b""
     apart: bytes = b""
+    backfill: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ def _arrived(pack: Pack, known: _Known, part: Part, index: int, signer: Signer, 
     header = Header(
         device=pack.device, audience=operator, stream=pack.stream, number=0 if index else pack.number,
         sent_at_us=now_us if part.timed else 0, uptime_us=0 if part.timed else now_us, block_count=0, root=b"",
-        previous=b"", backfill=False, profile=known.profile,
+        previous=b"", backfill=pack.backfill, profile=known.profile,
     )  # fmt: skip
     digest = sha256(known.digest + index.to_bytes(4, "big")).digest() if index else known.digest
     return Arrived(batch_of(sign_batch(header, part.blocks, signer)), now_us, pack.assurance, digest)

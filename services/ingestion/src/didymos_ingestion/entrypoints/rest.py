@@ -84,6 +84,7 @@ _HEADERS: Final = {
     "Consistency-Token": "wait until what this names has arrived here",
     "Didymos-Stream": "of a pack: boot counter of the device, from 0",
     "Didymos-Number": "of a pack: plus one with each of the stream; 0 or absent: the digest of the body tells repeats",
+    "Didymos-Backfill": "of a pack: true for old data by intent, which is not scored for being late",
     "Signature-Input": "of a pack: RFC 9421, by the key of the device; instead of a token",
     "Signature": "the same",
     "Content-Digest": "RFC 9530; the signature covers it",
@@ -167,17 +168,18 @@ def batch_routes(intake: Intake, wait: Wait) -> APIRouter:
 
 async def _pack(request: Request, media: str, profile: str, intake: Intake) -> Taken:
     """A body of a foreign format. A token is checked before it is read, a signature can only be after."""
-    stream, number = _numbered(request)
+    (stream, number), backfill = _numbered(request), _backfill(request)
     if is_signed(request):
         body = await _body(request, CSV_BYTES)
         signed = verify_sender(request, body, intake)
         pack = Pack(
             media, body, signed.device, stream, number, Assurance.HTTP, profile, original=signed.original,
-            apart=signed.signature,
+            apart=signed.signature, backfill=backfill,
         )  # fmt: skip
     else:
         device = (await authenticate(request)).caller
-        pack = Pack(media, await _body(request, CSV_BYTES), device, stream, number, Assurance.TOKEN, profile)
+        body = await _body(request, CSV_BYTES)
+        pack = Pack(media, body, device, stream, number, Assurance.TOKEN, profile, backfill=backfill)
     if media == CLOUDEVENTS:
         return await intake.events(lambda: parse_events(pack.body), pack)
     if media == CLOUDEVENT:
@@ -215,6 +217,14 @@ async def _body(request: Request, limit: int) -> bytes:
 def _numbered(request: Request) -> tuple[int, int]:
     """(stream, number) of a pack. Raises PLATFORM_INVALID_FIELD."""
     return _whole(request, "Didymos-Stream", STREAM_MOST), _whole(request, "Didymos-Number", NUMBER_MOST)
+
+
+def _backfill(request: Request) -> bool:
+    """Raises PLATFORM_INVALID_FIELD."""
+    said = request.headers.get("didymos-backfill", "false")
+    if said not in ("true", "false"):
+        raise PLATFORM_INVALID_FIELD.problem(pointer="Didymos-Backfill:", detail="true or false")
+    return said == "true"
 
 
 def _whole(request: Request, name: str, most: int) -> int:
