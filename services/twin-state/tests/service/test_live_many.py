@@ -111,6 +111,9 @@ async def test_a_ticket_is_good_once_and_only_for_what_its_holder_may_see(tmp_pa
             live_url(one, one),
             live_url(one, ticket=await a_ticket(one)),
             live_url(one, one, ticket=await a_ticket(one), filter="all"),
+            live_url(one, ticket=await a_ticket(one)) + "&twins=a",
+            live_url(one, ticket=await a_ticket(one)).replace("twins=", "twins=a%00b"),
+            live_url(one, ticket=await a_ticket(one)).replace("twins=", "twins=%ff%ed%a0%80"),
         ):
             with pytest.raises(InvalidStatus) as raised:
                 async with a_socket(url):
@@ -123,6 +126,9 @@ async def test_a_ticket_is_good_once_and_only_for_what_its_holder_may_see(tmp_pa
         (401, "platform.unauthenticated"),
         (422, "platform.invalid_field"),
         (422, "platform.unknown_field"),
+        (422, "platform.unknown_field"),
+        (400, "platform.malformed"),
+        (404, "platform.not_found"),
     ]
 
 

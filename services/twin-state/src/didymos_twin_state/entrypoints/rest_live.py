@@ -15,6 +15,7 @@ from didymos_contracts.errors.twin import READ_TOKEN_TIMEOUT
 from didymos_did import Did, TwinId
 from didymos_kit.access import Principal
 from didymos_kit.errors import problem_of
+from didymos_kit.http.body import check_text
 from didymos_kit.http.live import Closing, last_event_id, live
 from didymos_kit.http.principal import PUBLIC, Caller, authenticate
 from didymos_kit.http.problems import problems
@@ -106,7 +107,8 @@ def _socket(parts: LiveRoutes) -> Any:  # noqa: ANN401 - an endpoint of the fram
 
 
 async def _caller(socket: WebSocket, tickets: Tickets) -> Principal:
-    """Raises as `authenticate_socket` and `redeem`, and PLATFORM_UNKNOWN_FIELD."""
+    """Raises as `authenticate_socket` and `redeem`, and PLATFORM_UNKNOWN_FIELD, PLATFORM_MALFORMED."""
+    check_text(dict(socket.query_params), "query")
     for name in socket.query_params:
         if name not in SOCKET_QUERY or len(socket.query_params.getlist(name)) > 1:
             raise PLATFORM_UNKNOWN_FIELD.problem(pointer=f"?{name[:64]}", detail="not known here, or more than once")
