@@ -52,9 +52,9 @@ class MemoryPast:
         shown = rows if readings <= glance.most else []
         return Window(fresh, more=False, series=shown, readings=readings, chunks=chunks)
 
-    async def extents(self, twin: str, name: str, from_us: int, to_us: int) -> Sequence[Extent]:
+    async def extents(self, twin: str, name: str, from_us: int, to_us: int, limit: int) -> Sequence[Extent]:
         rows = await self.series(twin, name, from_us, to_us)
-        return [Extent(row.bucket_us, row.t_max_us, row.readings) for row in rows]
+        return [Extent(row.bucket_us, row.t_max_us, row.readings) for row in rows][:limit]
 
     async def fresh(self, _part: int, twin: str, from_us: int, to_us: int) -> AsyncIterator[FreshParcel]:
         order = sorted(self.history.rows, key=lambda each: (each.t_min_us, each.parcel.offset, each.index))
@@ -196,7 +196,8 @@ class PastContract:
         assert (list(wide.fresh), list(wide.series), wide.readings, list(wide.chunks)) == ([], [], 4, [])
         nothing = await stores[1].window(replace(glance, stretches=()))
         assert (list(nothing.series), nothing.readings) == ([], 0)
-        assert [each.readings for each in await stores[1].extents("t", "p", 0, 150)] == [2, 2]
+        assert [each.readings for each in await stores[1].extents("t", "p", 0, 150, 9)] == [2, 2]
+        assert [each.bucket_us for each in await stores[1].extents("t", "p", 50, 900, 2)] == [0, 100]
 
 
 class StoredPastContract(PastContract):

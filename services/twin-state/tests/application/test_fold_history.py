@@ -18,7 +18,7 @@ from didymos_twin_state.application.past_ports import Due
 from didymos_twin_state.application.permits import Permits, Reader
 from didymos_twin_state.application.ports import Dirty, Marks, ParcelRow, StoredParcel
 from didymos_twin_state.application.read_aggregate import AggregateQuery, read_aggregate
-from didymos_twin_state.application.read_history import Past
+from didymos_twin_state.application.read_history import Past, RangeQuery, read_range
 from didymos_twin_state.application.read_twin import part_of
 from didymos_twin_state.domain.aggregate import FUNCTIONS
 from didymos_twin_state.domain.columns import merged_readings
@@ -214,6 +214,24 @@ async def test_days_of_a_zone_are_served_by_hours() -> None:
         before.buckets.begins_us.tolist(), before.buckets.values,
     )  # fmt: skip
     assert sum(value or 0 for value in found.buckets.values) == 2 * 288
+
+
+async def test_a_page_costs_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await a_long_day(6)
+    await world.fold(GLUCOSE, 9 * DAY_US)
+    monkeypatch.setattr("didymos_twin_state.application.read_history.MOST_READINGS", 900)  # three days of them
+    monkeypatch.setattr("didymos_twin_state.application.read_history.EXTENTS", 2)
+    for quality, expected in ((50, 6 * 288), (51, 0)):  # all of them are of quality 50
+        seen: list[int] = []
+        at: int | None = 0
+        while at is not None:
+            query = RangeQuery(TWIN_ID, NAME, at, 7 * DAY_US, 250, min_quality=quality)
+            page, at = await read_range(query, ME, world.permits, world.past)
+            seen += page.times_us.tolist()
+        assert seen == list(range(0, expected * 5 * MINUTE_US, 5 * MINUTE_US))
+    with pytest.raises(Problem) as raised:
+        await world.aggregate(function="p95", to_us=7 * DAY_US)
+    assert raised.value.row.code == "query.too_wide"
 
 
 async def test_only_closed_buckets_are_folded() -> None:

@@ -52,9 +52,9 @@ class SqlPast:
             [_chunk(row) for row in chunks],
         )  # fmt: skip
 
-    async def extents(self, twin: str, name: str, from_us: int, to_us: int) -> Sequence[Extent]:
+    async def extents(self, twin: str, name: str, from_us: int, to_us: int, limit: int) -> Sequence[Extent]:
         columns = (SERIES.c.bucket_us, SERIES.c.t_max_us, SERIES.c.readings)
-        query = select(*columns).where(_meets(twin, name, from_us, to_us)).order_by(SERIES.c.bucket_us)
+        query = select(*columns).where(_meets(twin, name, from_us, to_us)).order_by(SERIES.c.bucket_us).limit(limit)
         async with self._database.read() as connection:
             return [Extent(*row) for row in await connection.execute(query)]
 

@@ -4,6 +4,7 @@ A fold adds to what is stored, so nothing needs to be known of buckets that are 
 others, and a fold that is repeated writes what is there already.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ GRACE_US: Final = 5 * MINUTE_US  # after a bucket closed
 SLOW_SECONDS: Final = 60.0  # readings this far apart make buckets of a day
 PARCELS: Final = 500  # of one fold
 READINGS: Final = 200_000
+TURN: Final = 32  # parcels opened between two looks at the event loop
+ROWS: Final = 100  # of a day: there are 24 hours in it
 DAY_READINGS: Final = 20_000  # of one row
 Open: TypeAlias = Callable[[StoredParcel], Awaitable[OpenParcel | None]]
 
@@ -74,6 +77,8 @@ async def fold_twin(due: Due, profile: Profile | None, now_us: int, folder: Fold
                 return 0
             taken.append(fresh)
             readings += parcel.count
+            if len(taken) % TURN == 0:
+                await asyncio.sleep(0)
             for name in {column.property for column in parcel.columns}:
                 slabs.setdefault(name, []).extend(slabs_of(parcel, name))
             if len(taken) >= PARCELS or readings >= READINGS:
@@ -110,7 +115,7 @@ async def _property(name: str, fresh: Slab, size: int, closed_us: int, written: 
     for day in np.unique(fresh.times_us // DAY_US).tolist():
         begin, end = day * DAY_US, (day + 1) * DAY_US
         mine = fresh.within(begin, end)
-        extents = await folder.past.extents(written.twin, name, begin, end)
+        extents = await folder.past.extents(written.twin, name, begin, end, ROWS)
         buckets, whole = _buckets(mine, extents, size, begin, closed=end <= closed_us)
         written.gone += [(name, begin, end)] if whole else [(name, *bucket) for bucket in buckets]
         for bucket in buckets:

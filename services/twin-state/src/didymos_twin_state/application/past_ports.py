@@ -114,8 +114,8 @@ class TwinPast(Protocol):
     async def window(self, glance: Glance) -> Window:
         """What one answer needs, in one transaction."""
 
-    async def extents(self, twin: str, name: str, from_us: int, to_us: int) -> Sequence[Extent]:
-        """Rows of series that hold readings of the half-open span, without what is sealed."""
+    async def extents(self, twin: str, name: str, from_us: int, to_us: int, limit: int) -> Sequence[Extent]:
+        """The first rows of series that hold readings of the half-open span, by bucket, without what is sealed."""
 
     def fresh(self, part: int, twin: str, from_us: int, to_us: int, /) -> AsyncIterator[FreshParcel]:
         """Parcels that no series holds and that may hold readings of the half-open span, by their first reading."""

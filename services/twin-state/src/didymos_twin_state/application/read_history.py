@@ -19,6 +19,8 @@ from didymos_twin_state.domain.packing import Chunk
 
 MOST_READINGS: Final = 1_000_000
 LOOK_SECONDS: Final = 0.05
+LOOKS: Final = 3  # at the store, for one page
+EXTENTS: Final = 2_000  # rows of series looked at for one page
 BEGIN_US: Final = 0  # no reading is older, and none of the future is accepted: spans end within what a database holds
 END_US: Final = 253_402_300_799_000_000  # the year 9999
 
@@ -71,9 +73,19 @@ class Past:
         opened = await opened_chunks(twin, window.chunks, self.seals)
         return Look(fresh, folded, [each for each in opened.values() if each.mixed or each.raw])
 
+    async def horizon(self, twin: str, name: str, span_us: tuple[int, int], wanted: int) -> int:
+        """A time up to which series hold about as many readings, within the span; its end if they hold fewer."""
+        rows = await self.past.extents(twin, name, *span_us, EXTENTS)
+        count = 0
+        for row in rows:
+            count += row.readings
+            if count >= wanted:
+                return min(span_us[1], row.t_max_us + 1)
+        return min(span_us[1], rows[-1].t_max_us + 1) if len(rows) == EXTENTS else span_us[1]
+
     async def folded(self, twin: str, name: str, span_us: tuple[int, int]) -> list[Slab]:
         """Of series alone. Raises QUERY_TOO_WIDE."""
-        rows = await self.past.extents(twin, name, *span_us)
+        rows = await self.past.extents(twin, name, *span_us, MOST_READINGS)
         _check_width(sum(row.readings for row in rows))
         return await opened_slabs(twin, await self.past.series(twin, name, *span_us), self.seals)
 
@@ -136,9 +148,9 @@ async def read_range(query: RangeQuery, reader: Reader, permits: Permits, past: 
     """
     permits.require(reader, Action.HISTORY, query.twin, feature(query.name))
     span = (max(query.from_us, BEGIN_US), min(query.to_us, END_US))
-    found = await past.readings(query.twin, query.name, span, query.min_quality, query.device)
+    found, until = await _enough(query, span, past)
     if len(found) <= query.limit:
-        return found, None
+        return found, until if until < span[1] else None
     times, end = found.times_us, query.limit
     while end > 0 and times[end - 1] == times[query.limit]:
         end -= 1
@@ -146,3 +158,18 @@ async def read_range(query: RangeQuery, reader: Reader, permits: Permits, past: 
         end = int((times <= times[query.limit]).sum())
         return found.part(0, end), (int(times[end]) if end < len(times) else None)
     return found.part(0, end), int(times[end])
+
+
+async def _enough(query: RangeQuery, span: tuple[int, int], past: Past) -> tuple[Readings, int]:
+    """The readings from the begin of the span on, and up to when: more than the limit, or all of some looks.
+
+    So a page costs what it holds; where most readings are below the quality that is asked for, it may be short.
+    """
+    begin, end = span
+    until = begin
+    for _ in range(LOOKS):
+        until = await past.horizon(query.twin, query.name, (until, end), query.limit + 1)
+        found = await past.readings(query.twin, query.name, (begin, until), query.min_quality, query.device)
+        if until >= end or len(found) > query.limit:
+            break
+    return found, until

@@ -79,6 +79,8 @@ def _ranges(router: APIRouter, parts: HistoryRoutes) -> None:
     ) -> dict[str, Any] | Response:  # fmt: skip
         """Columns `t` (microseconds UTC), `v` (in `unit`) and `q` (0..100) of [from, to), oldest first.
 
+        A page may be short while there is a next one, where `min_quality` leaves most readings out.
+
         As CSV or protobuf (`didymos.twin.v1.RangeResponse`) the cursor of the next page is in `Didymos-Next`.
         """
         form = wanted_form(request.headers.get("accept", ""))

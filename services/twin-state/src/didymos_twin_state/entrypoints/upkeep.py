@@ -74,6 +74,7 @@ class Upkeep:
         before_us = (now_us - GRACE_US) // HOUR_US * HOUR_US
         while not stopping:
             due = await self._folder.past.due(part, before_us, after, TWINS)
+            await self._folder.seals.warm((each.twin, epoch_of(now_us)) for each in due)
             for each in due:
                 for _ in range(FOLDS):
                     count = await fold_twin(each, self._profiles.get(each.profile), now_us, self._folder)
