@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -79,7 +79,7 @@ def _until_answered(ports: Ports, demo: subprocess.Popen[bytes], begun: float, *
         (dashboard.name, panel, query.expr)
         for dashboard in DASHBOARDS
         for panel in dashboard.panels
-        if servers or not panel.needs
+        if _is_here(panel, servers=servers)
         for query in panel.queries
     ]
     found: dict[tuple[str, str, str], Answer] = {}
@@ -98,8 +98,16 @@ def _until_answered(ports: Ports, demo: subprocess.Popen[bytes], begun: float, *
 
 def _unverified(*, servers: bool) -> list[str]:
     return [
-        f"{each.name}: {panel.title}" for each in DASHBOARDS for panel in each.panels if panel.needs and not servers
+        f"{each.name}: {panel.title}"
+        for each in DASHBOARDS
+        for panel in each.panels
+        if not _is_here(panel, servers=servers)
     ]
+
+
+def _is_here(panel: Panel, *, servers: bool) -> bool:
+    """Whether the back end is that a panel needs: one of the servers, or a program beside the house."""
+    return not panel.needs or (servers if panel.needs == "kafka" else shutil.which(panel.needs) is not None)
 
 
 def report(answers: list[Answer], broken: list[str], played: int, *, servers: bool, seconds: float) -> int:
@@ -160,7 +168,12 @@ def _house(ports: Ports, *, servers: bool) -> Iterator[None]:
         }  # fmt: skip
     where = ("--port", ports.rest, "--grpc-port", ports.grpc, "--admin-port", ports.admin)
     command = [BIN / "didymos", "up", "--data", folder, *(("--servers",) if servers else where)]
-    with _process("house", command, {**os.environ, **own}):
+    with ExitStack() as running:
+        if shutil.which("mosquitto") is not None:
+            broker = free_ports(1)[0]
+            running.enter_context(_process("mosquitto", ["mosquitto", "-p", broker], os.environ))
+            own["DIDYMOS_INGESTION__MQTT__URL"] = f"mqtt://127.0.0.1:{broker}"
+        running.enter_context(_process("house", command, {**os.environ, **own}))
         asked = [BIN / "didymos", "status", "--house", folder / "house.json", "--wait", "240"]
         subprocess.run(list(map(str, asked)), check=True, stdout=subprocess.DEVNULL)
         yield

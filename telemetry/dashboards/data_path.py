@@ -85,7 +85,28 @@ _OUT: Final = Row(
         ),
     ),
 )  # fmt: skip
+_EDGES: Final = Row(
+    "Brokers, and the past",
+    (
+        lines(
+            "Messages of the MQTT broker", "Taken, refused for good, given back to come again, or let go.", "rps",
+            (per_second("didymos_ingestion_mqtt_messages_total", "outcome"), "{{outcome}}"), span=6, needs="mosquitto",
+        ),
+        lines(
+            "Gateways connected", "Gateways that have their MQTT broker. Runbook: GatewayAway.", "short",
+            (total("didymos_ingestion_mqtt_connected"), "connected"), span=6, needs="mosquitto",
+        ),
+        lines(
+            "Parcels folded", "Parcels of closed days that became series and rollups.", "rps",
+            (per_second("didymos_twin_folded_parcels_total"), "parcels"), span=6,
+        ),
+        lines(
+            "Rows that went by age", "Rows of history that no rule of retention keeps.", "rps",
+            (per_second("didymos_twin_expired_rows_total"), "rows"), span=6,
+        ),
+    ),
+)  # fmt: skip
 DATA_PATH: Final = Dashboard(
     "data_path", "Didymos: data path", "Readings, from a device to the state of a twin and its live streams.",
-    (_IN, _STATE, _OUT),
+    (_IN, _STATE, _OUT, _EDGES),
 )  # fmt: skip
