@@ -1,7 +1,10 @@
 """The merge ends in one state, whatever the order, the repeats or the cut of what came."""
 
+from dataclasses import replace
+
 import numpy as np
 from didymos_readings.window import Admission
+from didymos_twin_state.domain.columns import merged_readings
 from didymos_twin_state.domain.reading import Column, OpenParcel, apply_parcel, merged, newest, place
 from didymos_twin_state.domain.twin import Cell, TwinState, pack, unpack
 from hypothesis import given
@@ -81,3 +84,31 @@ def test_a_retraction_makes_its_time_unknown() -> None:
 def test_a_blob_comes_back_as_it_was() -> None:
     twin, _, _ = apply_parcel(TwinState(), a_parcel(1, a_column([50], [101.5])))
     assert unpack(pack(twin)) == twin
+
+
+said = st.lists(
+    st.tuples(
+        st.booleans(), st.booleans(), st.lists(st.tuples(st.integers(0, 6), st.floats(0, 9)), min_size=1, max_size=4)
+    ),
+    min_size=1, max_size=8,
+)  # fmt: skip
+
+
+@given(said, st.data())
+def test_state_and_history_agree_on_what_holds(
+    batches: list[tuple[bool, bool, list[tuple[int, float]]]], data: st.DataObject
+) -> None:
+    """Retractions, late readings and batches without a number among them, in any order."""
+    made = [
+        replace(
+            a_parcel(0 if loose else at + 1, a_column([t for t, _ in rows], [v for _, v in rows], retracts=retracts)),
+            offset=at, digest=at.to_bytes(32, "little"),
+        )
+        for at, (loose, retracts, rows) in enumerate(batches)
+    ]  # fmt: skip
+    shuffled = data.draw(st.permutations(made + made[::2]))
+    cell = after(shuffled)["glucose/level"]
+    history = merged_readings(shuffled, "glucose/level", (0, 10))
+    at_newest = merged_readings(shuffled, "glucose/level", (cell.observed_at_us, cell.observed_at_us + 1))
+    assert len(history) == 0 or history.times_us[-1] <= cell.observed_at_us
+    assert list(at_newest.values) == ([] if cell.value is None else [cell.value])

@@ -117,7 +117,7 @@ async def test_grpc_says_what_rest_says(tmp_path: Path) -> None:
     async with twin_world(tmp_path) as world, world.world.peer(world.owner, "twin-state") as peer:
         token = await begun(world)
         past, many = HistoryStub(peer.channel), TwinSearchStub(peer.channel)
-        about = {"twin": world.twin, "property": GLUCOSE, "consistency_token": token}
+        about: dict[str, Any] = {"twin": world.twin, "property": GLUCOSE, "consistency_token": token}
         steps = await past.Aggregate(
             messages.AggregateRequest(**about, to_us=4_000_000, step_us=1_000_000, fn="max", fill="null", unit="mmol/L")
         )
