@@ -118,5 +118,6 @@ async def _gone(socket: WebSocket) -> None:
 
 
 def _frame(event: Event) -> str:
-    said = {"event": event.event, "data": json.loads(event.data)}
-    return json.dumps({"id": event.id, **said} if event.id else said, separators=(",", ":"))
+    """One message: `data` is JSON already, and goes as it is."""
+    named = f'"id":{json.dumps(event.id)},' if event.id else ""
+    return f'{{{named}"event":{json.dumps(event.event)},"data":{event.data}}}'
