@@ -21,6 +21,7 @@ from didymos_kit.keyring import KeyRing
 
 from tests.cluster.kube import ROOT, CommandError, Kube, command, kit
 from tests.cluster.steps import CALM_SECONDS, RELEASE, Step, steps
+from tests.cluster.three import three_organisations
 from tests.cluster.traffic import under_load
 
 NAMESPACE: Final = "didymos-test"
@@ -98,10 +99,7 @@ async def card_in(kube: Kube) -> tuple[Card, str]:
 
 async def demo_played(kube: Kube, root: str) -> str:
     """The demo from outside, with real rounds and proofs; its figures are in build/cluster-test/demo.json."""
-    data = (ROOT / "data" / "glucose" / "validation.csv.gz").read_bytes()
-    (pod,) = await kube.pods("training-orchestration")
-    write = "import sys; open('/var/lib/didymos/files/validation.csv.gz', 'wb').write(sys.stdin.buffer.read())"
-    await kube.ctl("exec", "-i", pod["metadata"]["name"], "--", "python", "-c", write, stdin=data)
+    await kube.give_validation()
     told = await command(
         sys.executable, "-m", "didymos_cli.main", "demo", "--house", str(BUILD / "house.json"), "--folder",
         str(BUILD / "demo"), "--people", "13", "--seed", str(time.time_ns() % 1_000_000), "--json",
@@ -149,18 +147,39 @@ async def tested(program: Path, wanted: Mapping[str, Any]) -> list[Row]:
             rows.append(await timed("images", built(kube, learner=wanted["learner"])))
         if wanted["install"]:
             rows.append(await timed("install", installed(kube, learner=wanted["learner"])))
-        card, root = await card_in(kube)
-        if wanted["learner"]:
-            rows.append(await timed("demo", demo_played(kube, root)))
-        for _ in range(wanted["repeat"]):
-            for step in steps(CHART, NEXT):
-                if wanted["only"] in step.name:
-                    rows.append(await changed(kube, card, step))
-                    written(rows)
+        if wanted["repeat"]:
+            rows += await _in_one_house(kube, wanted)
+        if wanted["three"]:
+            if not wanted["keep"]:
+                await kube.ctl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+            rows.append(await _three(kube))
     finally:
         if not wanted["keep"]:
             await kube.ctl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
     return rows
+
+
+async def _in_one_house(kube: Kube, wanted: Mapping[str, Any]) -> list[Row]:
+    """The demo, and each change under load."""
+    rows: list[Row] = []
+    card, root = await card_in(kube)
+    if wanted["learner"] and wanted["demo"]:
+        rows.append(await timed("demo", demo_played(kube, root)))
+    for _ in range(wanted["repeat"]):
+        for step in steps(CHART, NEXT):
+            if wanted["only"] in step.name:
+                rows.append(await changed(kube, card, step))
+                written(rows)
+    return rows
+
+
+async def _three(kube: Kube) -> Row:
+    begun, name = time.monotonic(), "three organisations"
+    print(f"cluster-test: {name}", file=sys.stderr, flush=True)
+    note, found = await three_organisations(kube, CHART, BUILD)
+    for fault in found:
+        print(f"  {fault}", file=sys.stderr)
+    return Row(name, round(time.monotonic() - begun, 1), faults=len(found), ok=not found, note=note)
 
 
 def written(rows: Sequence[Row]) -> None:
@@ -172,8 +191,10 @@ def main() -> int:
     asked.add_argument("--no-build", dest="build", action="store_false", help="the images are in the cluster")
     asked.add_argument("--no-install", dest="install", action="store_false", help="the release is there")
     asked.add_argument("--no-learner", dest="learner", action="store_false", help="no image with torch, and no demo")
+    asked.add_argument("--no-demo", dest="demo", action="store_false")
+    asked.add_argument("--no-three", dest="three", action="store_false", help="no run of three organisations")
     asked.add_argument("--only", default="", help="steps whose name has this")
-    asked.add_argument("--repeat", type=int, default=1)
+    asked.add_argument("--repeat", type=int, default=1, help="times that all changes are made; 0: not at all")
     asked.add_argument("--keep", action="store_true", help="leave the release there")
     wanted = vars(asked.parse_args())
     program = kit()

@@ -12,6 +12,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 KIT: Final = Path(os.environ.get("CLUSTER_KIT", str(ROOT.parent / "shared" / "cluster")))
 POLL_SECONDS: Final = 0.5
+VALIDATION: Final = ROOT / "data" / "glucose" / "validation.csv.gz"
 
 
 class CommandError(RuntimeError):
@@ -99,6 +100,13 @@ class Kube:
         except TimeoutError:
             raise TimeoutError(f"not ready after {seconds:.0f} s: {', '.join(waiting)}") from None
         return time.monotonic() - begun
+
+    async def give_validation(self) -> None:
+        """The file that scored runs commit to, into the volume of training-orchestration."""
+        data = VALIDATION.read_bytes()
+        (pod,) = await self.pods("training-orchestration")
+        write = f"import sys; open('/var/lib/didymos/files/{VALIDATION.name}', 'wb').write(sys.stdin.buffer.read())"
+        await self.ctl("exec", "-i", pod["metadata"]["name"], "--", "python", "-c", write, stdin=data)
 
     async def kill(self, pod: Mapping[str, Any]) -> None:
         """SIGKILL to all its processes, from outside: the pod stays, its containers restart."""

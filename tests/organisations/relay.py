@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -56,14 +56,20 @@ async def relaying(host: str, port: int) -> AsyncIterator[Relay]:
 async def _between(
     relay: Relay, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int
 ) -> None:
+    ends = [writer]
     try:
         far_reader, far_writer = await asyncio.open_connection(host, port)
-    except OSError:  # whoever dialled sees a connection that closes, as at any gateway with nothing behind it
-        writer.close()
-        return
-    async with asyncio.TaskGroup() as both:
-        both.create_task(_passed(relay, reader, far_writer))
-        both.create_task(_passed(relay, far_reader, writer))
+        ends.append(far_writer)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_passed(relay, reader, far_writer))
+            both.create_task(_passed(relay, far_reader, writer))
+    except OSError:  # nobody listens there: whoever dialled sees a connection that closes, as at any gateway
+        pass
+    finally:
+        for end in ends:
+            end.close()
+            with suppress(ConnectionError):
+                await end.wait_closed()
 
 
 async def _passed(relay: Relay, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

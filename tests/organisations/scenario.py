@@ -4,6 +4,7 @@ The patients of the clinic live in the clinic's house: twins, devices, readings.
 gets of them is their registration and the grant they signed, and what sites send: masked vectors and sealed reports.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Final
 import httpx
 from didymos_cli.card import Card
 from didymos_cli.demo import proofs, purchase
-from didymos_cli.demo.cast import Cast, Person, make_cast
+from didymos_cli.demo.cast import Cast, Person, SiteCast, make_cast
 from didymos_cli.demo.onboarding import Grants, onboard, training_terms
 from didymos_cli.demo.readings import Devices, count_applied, send_past
 from didymos_cli.demo.sites import running_sites, write_site
@@ -24,10 +25,12 @@ from didymos_did import Did, Ed25519Signer, TwinId, jcs
 from didymos_kit.keyring import KeyRing
 from didymos_ledger.keys import Keys
 from didymos_ledger.settings import LedgerSettings
-from didymos_provenance import NoteKey, Organisation, write_orgs
+from didymos_provenance import Exit, NoteKey, Organisation, Verdict, verify_bundle, write_orgs
+from didymos_testing.haystack import Haystack
 
 NAMES: Final = ("hospital", "clinic", "institute")
-PEOPLE: Final = 15  # at five sites: two of the hospital, three of the clinic
+SITES: Final = 5  # the fewest that mask: two of the hospital, three of the clinic
+EACH: Final = 2  # people of a site
 ROUNDS: Final = 4
 SITE: Final = "site"
 
@@ -76,8 +79,12 @@ def own_trust(rings: Mapping[str, KeyRing]) -> tuple[bytes, bytes]:
 
 def the_cast(seed: int, rings: Mapping[str, KeyRing]) -> Cast:
     """Everybody; the hospital operates the house that coordinates, the institute is the third organisation."""
-    cast = make_cast(seed, DATA / "readings.csv.gz", PEOPLE)
-    return replace(cast, house=rings["hospital"], institute=rings["institute"].organisation)
+    cast = make_cast(seed, DATA / "readings.csv.gz", SITES * EACH)
+    sites = tuple(
+        SiteCast(f"site-{number}", cast.secret(f"site {number}"), cast.people[number * EACH : (number + 1) * EACH])
+        for number in range(SITES)
+    )
+    return replace(cast, sites=sites, house=rings["hospital"], institute=rings["institute"].organisation)
 
 
 def patients_of(cast: Cast, house: str) -> Cast:
@@ -120,6 +127,29 @@ async def played(
     }
     bundles = {kind: await proofs.bundle(client, kind, name) for kind, (client, name) in wanted.items()}
     return Told(cast, ran, sent, applied, bundles)
+
+
+def faults(told: Told, rings: Mapping[str, KeyRing], crossed: Sequence[bytes]) -> list[str]:
+    """What must not be: `crossed` is all that left one organisation for another."""
+    found = [
+        f"{house}: {told.applied[house]} of {sent} applied"
+        for house, sent in told.sent.items()
+        if told.applied[house] != sent
+    ]
+    if told.ran.shown["committed"] != ROUNDS:
+        found.append(f"{told.ran.shown['committed']} of {ROUNDS} rounds")
+    for kind, raw in told.bundles.items():
+        verdict = believed(raw, rings)
+        if verdict.exit is not Exit.VALID:
+            found.append(f"bundle of the {kind}: {verdict}")
+    haystack = Haystack(b"\0".join(crossed))
+    found += [f"readings of {one.name} crossed" for one in told.cast.people if haystack.found(one.levels).size]
+    return found
+
+
+def believed(raw: bytes, rings: Mapping[str, KeyRing]) -> Verdict:
+    """What the institute says of a bundle."""
+    return verify_bundle(raw, *own_trust(rings), int(time.time()) + 1)
 
 
 async def _introduced(joint: Stage, person: Person, signed: Grants) -> None:
