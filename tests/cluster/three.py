@@ -68,7 +68,7 @@ async def _installed(kube: Kube, chart: str, rest: Relay) -> None:
     )  # fmt: skip
     values = ["-f", str(EXAMPLES / name / "values.yaml"), "-f", str(HERE / "three.yaml"), "--set", f"origin={rest.url}"]
     if name == "hospital":
-        values += ["-f", str(HERE / "values.yaml")]
+        values += ["-f", str(HERE / "values.yaml"), "--set", "services.twin-state.roles.forecaster.enabled=false"]
     await kube.helm("install", name, chart, *values, "--wait", "--timeout", "15m")
     await kube.all_ready(300)
     if name == "hospital":
