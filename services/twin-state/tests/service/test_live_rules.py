@@ -186,6 +186,30 @@ async def test_a_reader_that_missed_more_than_may_wait_takes_the_state_afresh(tm
         assert kinds[0].id == f"{part}:{end}"
 
 
+@pytest.mark.parametrize("coalesce", [False, True])
+async def test_a_reader_that_takes_nothing_for_long_is_ended_or_takes_the_state(tmp_path: Path, coalesce: bool) -> None:
+    async with a_stage(tmp_path, "features/**") as stage:
+        part, live, closing = part_of(TWIN_ID), stage.live(), Closing()
+        watch = await live.open((TWIN_ID,), READER)
+        found = live.changes(watch, closing, None, coalesce=coalesce)
+        async with aclosing(found):  # type: ignore[type-var] # a generator
+            upcoming = asyncio.ensure_future(anext(found))
+            await asyncio.sleep(0)
+            await stage.change({LEVEL: 1.0})
+            await upcoming
+            await stage.change(*({LEVEL: float(number)} for number in range(QUEUE + 1)))
+            async with asyncio.timeout(20):
+                while (end := stage.feed.recent.end(part)) is None or end < stage.begin + QUEUE:  # noqa: ASYNC110 - no event
+                    await asyncio.sleep(0.01)
+            if coalesce:
+                seen = await anext(found)
+                assert isinstance(seen, Afresh)
+                assert seen.id == f"{part}:{end}"
+            else:
+                assert len([seen async for seen in found]) == QUEUE
+    assert closing.reason == ("" if coalesce else "lagged")
+
+
 def a_record(part: int, offset: int) -> Stored:
     return Stored(TWIN_CHANGED.name, b"did:key:z1", bytes(400), {}, 0, part, offset)
 
