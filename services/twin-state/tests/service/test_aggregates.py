@@ -142,3 +142,25 @@ async def test_units_are_converted_and_profiles_shown(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert "glucose@1" in {each["id"] for each in listed}
     assert next(each["unit"] for each in shown["properties"] if each["name"] == GLUCOSE) == "mg/dL"
+
+
+async def test_where_a_scale_ends_there_is_no_number(tmp_path: Path) -> None:
+    async with twin_world(tmp_path) as first:
+        world = TwinWorld(first.world, "bath", "generic@1")
+        await world.create()
+        token = await world.report("bath/acid", "mol/L", [DAY, DAY + HOUR_US], np.array([0.0, 1e-7]))
+        path, heard = f"/v1/twins/{world.twin}", {"consistency-token": token}
+        query = {"property": "bath/acid", "unit": "[pH]", "from": str(DAY), "to": str(DAY + 2 * HOUR_US)}
+        async with world.rest(world.owner) as client:
+            found = (await client.get(f"{path}/history", params=query, headers=heard)).json()
+            steps = await client.get(f"{path}/aggregate", params=query | {"step": "PT1H", "fn": "avg"}, headers=heard)
+            late = await world.report("bath/acid", "mol/L", [DAY + 1, DAY + 2], np.array([1.7e308, 1.7e308]))
+            sums = await client.get(
+                f"{path}/aggregate", params=query | {"unit": "mol/L", "step": "PT1H", "fn": "sum"},
+                headers={"consistency-token": late},
+            )  # fmt: skip
+            state = (await client.get(f"{path}/reported/bath/acid", headers=heard)).json()
+    assert found["v"] == [None, pytest.approx(7.0)]
+    assert steps.json()["v"] == [None, pytest.approx(7.0)]
+    assert sums.json()["v"] == [None, pytest.approx(1e-7)]
+    assert (state["age_us"] > 0, state["freshness"]) == (True, None)

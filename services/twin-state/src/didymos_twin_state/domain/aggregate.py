@@ -91,6 +91,7 @@ def filled(found: Buckets, bounds: Times, how: Fill) -> Buckets:
     )
 
 
+@np.errstate(all="ignore")
 def _percentile(times: Times, values: Numbers, bounds: Times, share: float) -> Buckets:
     """Exact: between the two nearest ranks, as numpy's `linear`."""
     ids = np.searchsorted(bounds, times, "right") - 1

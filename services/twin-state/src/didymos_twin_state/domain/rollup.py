@@ -56,9 +56,15 @@ def merged(entries: Entries, ids: NDArray[Any], begins: Times) -> Entries:
         return NONE
     starts = np.flatnonzero(np.diff(ids, prepend=ids[0] - 1))
     sizes = np.diff(starts, append=len(entries))
-    ends = starts + sizes - 1
     found = np.zeros(len(starts), ENTRY)
+    with np.errstate(all="ignore"):  # a sum beyond float64 is infinite
+        _merge(found, entries, starts, sizes)
     found["begin"] = begins[starts]
+    return found
+
+
+def _merge(found: Entries, entries: Entries, starts: NDArray[np.intp], sizes: NDArray[np.intp]) -> None:
+    ends = starts + sizes - 1
     found["count"] = np.add.reduceat(entries["count"], starts)
     found["sum"] = np.add.reduceat(entries["sum"], starts)
     means = entries["sum"] / entries["count"]
@@ -72,7 +78,6 @@ def merged(entries: Entries, ids: NDArray[Any], begins: Times) -> Entries:
     held[:-1] = entries["last"][:-1] * (entries["t_first"][1:] - entries["t_last"][:-1])
     held[ends] = 0.0
     found["area"] = np.add.reduceat(entries["area"] + held, starts)
-    return found
 
 
 def replaced(entries: Entries, fresh: Entries, begin_us: int, end_us: int) -> Entries:
@@ -82,6 +87,7 @@ def replaced(entries: Entries, fresh: Entries, begin_us: int, end_us: int) -> En
     return both[np.argsort(both["begin"], kind="stable")]
 
 
+@np.errstate(all="ignore")
 def converted(entries: Entries, a: float, b: float) -> Entries:
     """The entries of the values a * x + b, for a above 0."""
     found = entries.copy()
@@ -93,6 +99,7 @@ def converted(entries: Entries, a: float, b: float) -> Entries:
     return found
 
 
+@np.errstate(all="ignore")
 def reduced(entries: Entries, ends_us: Times, function: str) -> Numbers:
     """`function` of each entry; `ends_us`: where its step ends. Raises KeyError for what entries do not tell.
 

@@ -2,9 +2,11 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
+from math import isfinite
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -53,6 +55,11 @@ def range_message(shown: Readings) -> messages.RangeResponse:
 def molar_mass(name: str) -> Decimal | None:
     """g/mol of what the property measures, by the profiles that come with the house."""
     return next((p.properties[name].molar_mass for p in built_in_profiles().values() if name in p.properties), None)
+
+
+def finite(values: Sequence[float | None]) -> list[float | None]:
+    """For JSON, which has no other numbers: null where a sum or the scale of a unit ends."""
+    return [value if value is not None and isfinite(value) else None for value in values]
 
 
 def in_unit(found: Readings, unit: str | None, name: str) -> Readings:

@@ -134,7 +134,7 @@ def _reads(router: APIRouter, parts: TwinRoutes) -> None:
         if name not in view.cells:
             raise PLATFORM_NOT_FOUND.problem(twin=twin_id, property=name)
         _say_place(response, view)
-        found: dict[str, Any] = view_json(view)["reported"][name]
+        found: dict[str, Any] = view_json(view, parts.arrivals.clock.now_us())["reported"][name]
         return found
 
     @router.get("/{twin_id}/desired")

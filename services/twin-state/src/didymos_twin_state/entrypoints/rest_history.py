@@ -23,6 +23,7 @@ from didymos_twin_state.entrypoints.columns import (
     CSV,
     PROTOBUF,
     csv_of,
+    finite,
     in_unit,
     molar_mass,
     range_message,
@@ -131,7 +132,7 @@ def _aggregates(router: APIRouter, parts: HistoryRoutes) -> None:
         found = await read_aggregate(query, reader_of(caller), parts.permits, parts.past)
         return {
             "property": property, "fn": fn, "step_us": query.step_us, "unit": "" if fn == "count" else found.unit,
-            "t": found.buckets.begins_us.tolist(), "v": list(found.buckets.values), "rollups": found.rollups,
+            "t": found.buckets.begins_us.tolist(), "v": finite(found.buckets.values), "rollups": found.rollups,
         }  # fmt: skip
 
 
@@ -152,4 +153,4 @@ def _proofs(router: APIRouter, parts: HistoryRoutes) -> None:
 
 def _values(shown: Readings) -> list[Any]:
     numbers = shown.numbers
-    return [value_json(each) for each in shown.values] if numbers is None else numbers.tolist()
+    return [value_json(each) for each in shown.values] if numbers is None else finite(numbers.tolist())
