@@ -7,6 +7,7 @@ from typing import Final
 from didymos_contracts.errors import catalogue_row
 from didymos_readings import (
     DECODERS,
+    READINGS_JSON,
     DecodeContext,
     ReadingError,
     Refusal,
@@ -21,6 +22,7 @@ from didymos_readings import (
     parse_event,
     parse_events,
     parse_profile,
+    proved_readings,
     signature_of,
 )
 from didymos_readings.ucum_parse import UnknownUnitError, parse_unit
@@ -100,6 +102,10 @@ def _unit(body: bytes) -> None:
         return
 
 
+def _proof(body: bytes) -> None:
+    proved_readings(body, "did:key:zOperator")
+
+
 def _parcel(body: bytes) -> None:
     decode_parcel(body)
 
@@ -129,6 +135,8 @@ def _profile(body: bytes) -> None:
 
 
 TARGETS: Final[dict[str, Target]] = {
+    "rows": _rows(READINGS_JSON),
+    "proof": _refused_well(_proof),
     "senml": _rows("application/senml+json"),
     "senml_cbor": _rows("application/senml+cbor"),
     "fhir": _rows("application/fhir+json"),

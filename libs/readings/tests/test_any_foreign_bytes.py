@@ -8,6 +8,7 @@ import cbor2
 import pytest
 from didymos_readings import (
     DECODERS,
+    READINGS_JSON,
     DecodeContext,
     Op,
     ReadingError,
@@ -19,6 +20,7 @@ from didymos_readings import (
     parse_event,
     parse_events,
     parse_profile,
+    proved_readings,
 )
 from didymos_readings.mapped_rows import time_of, value_of
 from didymos_readings.mapping import Field, TimeField
@@ -126,7 +128,25 @@ def as_json(said: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
     return said.map(lambda value: json.dumps(value).encode())
 
 
+READINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "twin": st.text(max_size=4) | JSON,
+        "property": st.sampled_from("abcd") | JSON,
+        "unit": st.text(max_size=4) | JSON,
+        "observed_at": st.just("2026-01-01T12:00:00Z") | JSON,
+        "value": JSON | st.lists(st.floats(), min_size=3, max_size=3),
+        "retracted": st.booleans() | JSON,
+    },
+)  # fmt: skip
+DOCUMENTS = st.fixed_dictionaries(
+    {"readings": st.lists(READINGS | JSON, max_size=4) | JSON},
+    optional={"device": JSON, "audience": st.just("a") | JSON, "stream": JSON, "number": JSON, "proof": JSON},
+)
+
+
 BODIES: dict[str, st.SearchStrategy[bytes]] = {
+    READINGS_JSON: ANY | as_json(DOCUMENTS | JSON),
     "application/senml+json": ANY | as_json(SENML | JSON),
     "application/senml+cbor": ANY | LABELLED.map(cbor2.dumps) | JSON.map(cbor2.dumps),
     "application/fhir+json": ANY | as_json(OBSERVATIONS | BUNDLES | JSON),
@@ -176,6 +196,12 @@ def test_any_headers_as_an_event(headers: dict[str, str]) -> None:
         assert len(binary_event(headers, b"").digest) == 32
     except ReadingError as error:
         assert error.code in CODES  # noqa: PT017 - either outcome is fine
+
+
+@given(as_json(DOCUMENTS))
+def test_any_document_proves_nothing(body: bytes) -> None:
+    with pytest.raises(ReadingError):
+        proved_readings(body, "a")
 
 
 @given(JSON | CELLS, st.sampled_from(["number", "bool", "text", "point"]))

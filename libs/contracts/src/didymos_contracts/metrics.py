@@ -211,7 +211,10 @@ INGESTION_BATCHES_TOTAL: Final = MetricRow(
     "Batches by what became of them",
     labels=(
         ("outcome", ("accepted", "refused", "shed")),
-        ("format", ("protobuf", "json", "senml", "senml_cbor", "fhir", "ngsi_ld", "csv", "mapped_json", "cloudevents")),
+        (
+            "format",
+            ("protobuf", "json", "rows", "senml", "senml_cbor", "fhir", "ngsi_ld", "csv", "mapped_json", "cloudevents"),
+        ),
     ),
 )
 INGESTION_ACCEPT_SECONDS: Final = MetricRow(

@@ -65,6 +65,7 @@ from didymos_readings.quality import (
     explain,
 )
 from didymos_readings.quarantine import RefusedBody, decode_refused, released_blocks
+from didymos_readings.readings_json import READINGS_JSON, Proved, proved_readings
 from didymos_readings.rows import DecodeContext, Decoder, Row, RowBlocks, blocks_of
 from didymos_readings.senml import decode_senml
 from didymos_readings.units import Affine, Conversion, Curve, UnitProblem, compile_unit, curve_of
@@ -81,6 +82,7 @@ __all__ = [
     "CSV_BYTES",
     "DECODERS",
     "FORMATS",
+    "READINGS_JSON",
     "REFUSED",
     "SCORING",
     "Admission",
@@ -113,6 +115,7 @@ __all__ = [
     "ParcelContent",
     "Profile",
     "Property",
+    "Proved",
     "ReadingError",
     "Refusal",
     "RefusedBody",
@@ -159,6 +162,7 @@ __all__ = [
     "parse_profile",
     "paths_of",
     "proved_body",
+    "proved_readings",
     "refused_contents",
     "refused_message",
     "released_blocks",

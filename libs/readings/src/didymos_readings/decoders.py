@@ -8,6 +8,7 @@ from didymos_readings.csv_rows import decode_csv
 from didymos_readings.fhir import decode_fhir
 from didymos_readings.json_rows import decode_json
 from didymos_readings.ngsi_ld import decode_ngsi_ld
+from didymos_readings.readings_json import READINGS_JSON, decode_readings
 from didymos_readings.rows import Decoder
 from didymos_readings.senml import decode_senml, decode_senml_cbor
 
@@ -15,6 +16,7 @@ CLOUDEVENT: Final = "application/cloudevents+json"
 CLOUDEVENTS: Final = "application/cloudevents-batch+json"
 
 DECODERS: Final[Mapping[str, Decoder]] = MappingProxyType({
+    READINGS_JSON: decode_readings,
     "application/senml+json": decode_senml,
     "application/sensml+json": decode_senml,
     "application/senml+cbor": decode_senml_cbor,
@@ -26,6 +28,7 @@ DECODERS: Final[Mapping[str, Decoder]] = MappingProxyType({
 })  # fmt: skip
 FORMATS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        READINGS_JSON: "rows",
         "application/senml+json": "senml",
         "application/sensml+json": "senml",
         "application/senml+cbor": "senml_cbor",

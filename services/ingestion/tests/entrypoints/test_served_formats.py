@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ import httpx
 from didymos.ingestion.v1.ingestion_events_pb2 import ReadingsAccepted
 from didymos.ingestion.v1.ingestion_types_pb2 import SignedRequest
 from didymos_contracts.topics import READINGS
-from didymos_did import key_of
+from didymos_did import key_of, sign_document
 from didymos_ingestion.bootstrap import bootstrap
 from didymos_ingestion.settings import IngestionSettings
 from didymos_kit.eventlog import Stored
-from didymos_readings import Assurance, Request, proved_body, sign_request
+from didymos_readings import READINGS_JSON, Assurance, Request, proved_body, sign_request
 from didymos_testing.did import OWNER, STRANGER
 from didymos_testing.house import World, a_house, served
 from didymos_testing.ingestion import DEVICE, TWIN, an_enrolment_credential, opened
@@ -107,6 +108,32 @@ async def test_a_signature_is_judged_before_anything_is_read(tmp_path: Path) -> 
             *[(401, "batch.signature_invalid")] * 5, (401, "batch.key_unknown"), (403, "batch.device_unknown"),
         ]  # fmt: skip
         assert await parcels(world) == []
+
+
+async def test_a_document_with_a_proof_needs_nothing_beside_it(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world, world.rest(None, "ingestion") as client:
+        reading = {"property": "glucose/level", "unit": "mg/dL", "value": 101.5}
+        said = {"readings": [reading], "device": DEVICE.did, "audience": world.house.org, "stream": 1, "number": 3}
+        document = json.dumps(sign_document(said, DEVICE, datetime.now(UTC))).encode()
+        headers = {"content-type": READINGS_JSON, "consistency-token": await enrolled(world)}
+        sent = await client.post("/v1/batches", content=document, headers=headers)
+        assert (sent.status_code, sent.json()["accepted"]) == (202, 1), sent.text
+        (parcel,) = await parcels(world)
+        assert (parcel.device, parcel.number, int(parcel.assurance)) == (DEVICE.did, 3, Assurance.HTTP)
+        assert SignedRequest.FromString(opened(parcel).original).body == document
+        changed = document.replace(b"101.5", b"102.5")
+        answers = [
+            await client.post("/v1/batches", content=changed, headers=headers),
+            await client.post("/v1/batches", content=document, headers={**headers, "didymos-number": "4"}),
+            await client.post("/v1/batches", content=b'{"readings": []}', headers=headers),
+        ]
+        assert problem_codes(answers) == [
+            (401, "batch.signature_invalid"), (422, "platform.invalid_field"), (400, "batch.malformed"),
+        ]  # fmt: skip
+        async with world.rest(DEVICE, "ingestion") as device:
+            plain = json.dumps({"readings": [reading]}).encode()
+            taken = await device.post("/v1/batches", content=plain, headers=headers)
+            assert taken.status_code == 202, taken.text
 
 
 async def test_an_event_in_headers_is_signed_with_them(tmp_path: Path) -> None:

@@ -66,3 +66,8 @@ def nack_of(digest: bytes, problem: Problem) -> Ack:
 def signed_request(said: HttpSignature, body: bytes) -> bytes:
     """What proves readings that came in a signed request."""
     return SignedRequest(base=said.base, signature=said.signature, kid=said.kid, body=body).SerializeToString()
+
+
+def proved_document(kid: str, body: bytes) -> bytes:
+    """The same of a document that has its proof in it."""
+    return SignedRequest(kid=kid, body=body).SerializeToString()

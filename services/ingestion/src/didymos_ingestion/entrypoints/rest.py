@@ -1,6 +1,7 @@
 """`POST /v1/batches`: signed batches, and packs of the formats that devices speak already."""
 
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -52,7 +53,14 @@ from starlette.requests import ClientDisconnect
 from didymos_ingestion.application.accept_batch import Taken
 from didymos_ingestion.application.accept_pack import Pack
 from didymos_ingestion.entrypoints.intake import Intake
-from didymos_ingestion.entrypoints.sender import fields_of, is_signed, verify_sender
+from didymos_ingestion.entrypoints.sender import (
+    SignedSender,
+    fields_of,
+    is_proved,
+    is_signed,
+    verify_proof,
+    verify_sender,
+)
 
 BATCH: Final = "application/vnd.didymos.batch"
 BATCH_JSON: Final = "application/vnd.didymos.batch+json"
@@ -169,7 +177,13 @@ def batch_routes(intake: Intake, wait: Wait) -> APIRouter:
 async def _pack(request: Request, media: str, profile: str, intake: Intake) -> Taken:
     """A body of a foreign format. A token is checked before it is read, a signature can only be after."""
     (stream, number), backfill = _numbered(request), _backfill(request)
-    if is_signed(request):
+    if is_proved(request, media) and not is_signed(request):
+        body = await _body(request, CSV_BYTES)
+        proved = verify_proof(body, intake)
+        pack = _told(
+            Pack(media, body, proved.device, stream, number, Assurance.HTTP, profile, backfill=backfill), proved
+        )
+    elif is_signed(request):
         body = await _body(request, CSV_BYTES)
         signed = verify_sender(request, body, intake)
         pack = Pack(
@@ -187,6 +201,15 @@ async def _pack(request: Request, media: str, profile: str, intake: Intake) -> T
     if EVENT in request.headers:
         return await intake.events(lambda: [binary_event(fields_of(request), pack.body)], pack)
     return await intake.pack(pack)
+
+
+def _told(pack: Pack, proved: SignedSender) -> Pack:
+    """With what the document says of itself, under its proof; headers beside it are nobody's."""
+    said = proved.said
+    if said is None or pack.stream or pack.number or pack.profile or pack.backfill:
+        raise PLATFORM_INVALID_FIELD.problem(pointer="Didymos-Number:", detail="a document with a proof numbers itself")
+    told = replace(pack, stream=said.stream, number=said.number, profile=said.profile, backfill=said.backfill)
+    return replace(told, original=proved.original)
 
 
 def _asked(request: Request) -> str:

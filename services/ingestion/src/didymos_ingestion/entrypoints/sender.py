@@ -7,11 +7,11 @@ from didymos_contracts.errors.ingestion import BATCH_KEY_UNKNOWN, BATCH_SIGNATUR
 from didymos_contracts.errors.platform import QUOTA_EXCEEDED
 from didymos_did import Did, DidError, key_of
 from didymos_kit.access import Guard
-from didymos_readings import ReadingError, signature_of
+from didymos_readings import READINGS_JSON, Proved, ReadingError, proved_readings, signature_of
 from didymos_readings import Request as SignedOver
 from fastapi import Request
 
-from didymos_ingestion.adapters.protobuf import signed_request
+from didymos_ingestion.adapters.protobuf import proved_document, signed_request
 from didymos_ingestion.entrypoints.intake import Intake, problem_of_reading
 
 SIGNED_BY: Final = "signature-input"
@@ -23,11 +23,30 @@ def is_signed(request: Request) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SignedSender:
-    """The device that signed a request, and the SignedRequest that proves it. A retry has the same `signature`."""
+    """The device that signed a request or its body, and the SignedRequest that proves it.
+
+    `signature`: of the request, the same in a retry. `said`: what a body with a proof says of itself.
+    """
 
     device: Did
     original: bytes
     signature: bytes
+    said: Proved | None = None
+
+
+def is_proved(request: Request, media: str) -> bool:
+    """Whether the body must have a proof in it: nothing else was sent that says who sent it."""
+    return media == READINGS_JSON and "authorization" not in request.headers
+
+
+def verify_proof(body: bytes, intake: Intake) -> SignedSender:
+    """Who made a document of readings. Raises BATCH_MALFORMED, BATCH_TOO_LARGE, BATCH_AUDIENCE_WRONG,
+    BATCH_SIGNATURE_INVALID."""
+    try:
+        said = proved_readings(body, intake.ports.operator)
+    except ReadingError as error:
+        raise problem_of_reading(error) from error
+    return SignedSender(Did(said.device), proved_document(said.kid, body), b"", said)
 
 
 def verify_sender(request: Request, body: bytes, intake: Intake) -> SignedSender:

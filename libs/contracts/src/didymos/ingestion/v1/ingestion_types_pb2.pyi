@@ -83,7 +83,7 @@ class _AssuranceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Assurance.V
     ASSURANCE_DEVICE: _Assurance.ValueType  # 1
     """the device signed the batch"""
     ASSURANCE_HTTP: _Assurance.ValueType  # 2
-    """the device signed the HTTP message (RFC 9421)"""
+    """the device signed the HTTP message (RFC 9421), or the document in it (eddsa-jcs-2022)"""
     ASSURANCE_TOKEN: _Assurance.ValueType  # 3
     """a DPoP-bound token, no signature over the content"""
     ASSURANCE_GATEWAY: _Assurance.ValueType  # 4
@@ -96,7 +96,7 @@ ASSURANCE_UNSPECIFIED: Assurance.ValueType  # 0
 ASSURANCE_DEVICE: Assurance.ValueType  # 1
 """the device signed the batch"""
 ASSURANCE_HTTP: Assurance.ValueType  # 2
-"""the device signed the HTTP message (RFC 9421)"""
+"""the device signed the HTTP message (RFC 9421), or the document in it (eddsa-jcs-2022)"""
 ASSURANCE_TOKEN: Assurance.ValueType  # 3
 """a DPoP-bound token, no signature over the content"""
 ASSURANCE_GATEWAY: Assurance.ValueType  # 4
@@ -571,7 +571,7 @@ class SignedRequest(_message.Message):
     KID_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
     base: _builtins.bytes
-    """the signature base: its line "content-digest" covers the body"""
+    """the signature base: its line "content-digest" covers the body. Empty: the body has its proof in it"""
     signature: _builtins.bytes
     """by the key of `kid`, over `base`"""
     kid: _builtins.str
