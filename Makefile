@@ -11,7 +11,7 @@ NAME ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup static unit cover check test demo up servers servers-stop test-integration fuzz chaos chaos-servers bench images new-service generate format dashboards-verify chart-test chart-generate cluster-test
+.PHONY: help setup static unit cover check test demo up servers servers-stop broker test-integration fuzz chaos chaos-servers bench images new-service generate format dashboards-verify chart-test chart-generate cluster-test
 
 help: ## print this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ servers: setup ## get and start Kafka, Redis and PostgreSQL on loopback
 
 servers-stop: ## end them, by their process ids
 	@$(BIN)/python tools/servers.py stop
+
+broker: ## get an MQTT broker, mosquitto: tests of the gateway start it themselves, and are skipped without it
+	@$(PYTHON) tools/servers.py broker
 
 test-integration: servers ## contract tests and scenarios on the real servers
 	@eval "$$($(BIN)/python tools/servers.py env)" && $(BIN)/pytest -m "servers and not chaos" libs services tests $(ARGS)

@@ -319,8 +319,11 @@ def main() -> int:
             case "env":
                 for name, url in urls().items():
                     print(f"export {variable(name)}={shlex.quote(url)}")
+            case "broker":
+                program("mosquitto", "mosquitto", "/usr/sbin")
+                program("mosquitto_rr", "mosquitto-clients")
             case _:
-                print("servers: one of start, stop, status, env", file=sys.stderr)
+                print("servers: one of start, stop, status, env, broker", file=sys.stderr)
                 return 2
     except ServerError as error:
         print(f"servers: {error}", file=sys.stderr)
