@@ -7,7 +7,7 @@ from didymos_kit.database.engine import Database
 from sqlalchemy import Table, and_, delete, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from didymos_twin_state.adapters.tables import HELD, PARCELS, ROLLUPS, SERIES, TWINS
+from didymos_twin_state.adapters.tables import FRESH, HELD, IS_FOLDED, PARCELS, ROLLUPS, SERIES, SHORTENED, TWINS
 from didymos_twin_state.application.past_ports import (
     Ages,
     ChunkRow,
@@ -83,7 +83,7 @@ class SqlPast:
 
     async def due(self, part: int, before_us: int, after: str, limit: int) -> Sequence[Due]:
         names = select(PARCELS.c.twin).where(
-            PARCELS.c.part == part, ~PARCELS.c.folded, PARCELS.c.twin > after, PARCELS.c.t_max_us < before_us
+            PARCELS.c.part == part, FRESH, PARCELS.c.twin > after, PARCELS.c.t_max_us < before_us
         )
         found = names.distinct().order_by(PARCELS.c.twin).limit(limit).subquery()
         query = select(found.c.twin, TWINS.c.profile).outerjoin(TWINS, TWINS.c.id == found.c.twin)
@@ -101,7 +101,7 @@ class SqlPast:
 
     async def expire(self, ages: Ages, limit: int) -> int:
         rules = [
-            (PARCELS, and_(PARCELS.c.folded, PARCELS.c.key_epoch < ages.parcels)),
+            (PARCELS, and_(IS_FOLDED, PARCELS.c.key_epoch < ages.parcels)),
             (HELD, HELD.c.key_epoch < ages.parcels),
             (SERIES, SERIES.c.key_epoch < ages.series),
             *(
@@ -148,7 +148,7 @@ async def _mark(connection: AsyncConnection, folding: Folding) -> None:
     for first in range(0, len(folding.parcels), MOST_VALUES):
         some = list(folding.parcels[first : first + MOST_VALUES])
         mine = update(PARCELS).where(
-            PARCELS.c.part == folding.part, PARCELS.c.twin == folding.twin, ~PARCELS.c.folded, place.in_(some)
+            PARCELS.c.part == folding.part, PARCELS.c.twin == folding.twin, FRESH, place.in_(some)
         )
         marked += (await connection.execute(mine.values(folded=True))).rowcount
     if marked != len(folding.parcels):
@@ -157,9 +157,11 @@ async def _mark(connection: AsyncConnection, folding: Folding) -> None:
 
 def _shortened(table: Table, today: int) -> Any:  # noqa: ANN401 - a query
     """Keys of what owners want to be kept no longer."""
-    query = select(*table.primary_key.columns).join(TWINS, TWINS.c.id == table.c.twin)
-    query = query.where(TWINS.c.keep_days > 0, table.c.key_epoch < today - TWINS.c.keep_days)
-    return query.where(PARCELS.c.folded) if table is PARCELS else query
+    kept = select(today - TWINS.c.keep_days).where(TWINS.c.id == table.c.twin).scalar_subquery()
+    query = select(*table.primary_key.columns).where(
+        table.c.twin.in_(select(TWINS.c.id).where(SHORTENED)), table.c.key_epoch < kept
+    )
+    return query.where(IS_FOLDED) if table is PARCELS else query
 
 
 async def _store_chunks(connection: AsyncConnection, twin: str, chunks: Sequence[ChunkRow]) -> None:
@@ -180,7 +182,7 @@ async def _store_chunks(connection: AsyncConnection, twin: str, chunks: Sequence
 
 def _fresh_query(part: int, twin: str, from_us: int, to_us: int) -> Any:  # noqa: ANN401 - a query
     query = select(PARCELS).where(
-        PARCELS.c.part == part, PARCELS.c.twin == twin, ~PARCELS.c.folded, PARCELS.c.t_min_us < to_us,
+        PARCELS.c.part == part, PARCELS.c.twin == twin, FRESH, PARCELS.c.t_min_us < to_us,
         PARCELS.c.t_max_us >= from_us,
     )  # fmt: skip
     return query.order_by(*_PLACE).limit(SLICE)

@@ -51,13 +51,13 @@ FOLDED: Final = sa.Column("folded", sa.Boolean, nullable=False, server_default=s
 PARCELS: Final = _parcels("reading_parcel", FOLDED)
 HELD: Final = _parcels("held_parcel")
 sa.Index("reading_parcel_twin", PARCELS.c.twin, PARCELS.c.t_min_us)
-_FRESH: Final = sa.text("not folded")
+FRESH: Final = sa.text("not folded")  # in these words, so that SQLite sees that the index is meant
 sa.Index(
     "reading_parcel_fresh", PARCELS.c.part, PARCELS.c.twin, PARCELS.c.t_min_us,
-    sqlite_where=_FRESH, postgresql_where=_FRESH,
+    sqlite_where=FRESH, postgresql_where=FRESH,
 )  # fmt: skip
-_FOLDED: Final = sa.text("folded")
-sa.Index("reading_parcel_age", PARCELS.c.key_epoch, sqlite_where=_FOLDED, postgresql_where=_FOLDED)
+IS_FOLDED: Final = sa.text("folded")
+sa.Index("reading_parcel_age", PARCELS.c.key_epoch, sqlite_where=IS_FOLDED, postgresql_where=IS_FOLDED)
 SERIES: Final = sa.Table(  # settled readings of a property in a bucket, sealed as columns
     "series", METADATA,
     sa.Column("twin", sa.Text, nullable=False),
@@ -102,8 +102,8 @@ TWINS: Final = sa.Table(
 sa.Index("twin_owner", TWINS.c.owner, TWINS.c.id)
 sa.Index("twin_profile", TWINS.c.profile, TWINS.c.id)
 sa.Index("twin_cell", TWINS.c.cell)
-_SHORTENED: Final = sa.text("keep_days > 0")
-sa.Index("twin_keep", TWINS.c.id, sqlite_where=_SHORTENED, postgresql_where=_SHORTENED)
+SHORTENED: Final = sa.text("keep_days > 0")
+sa.Index("twin_keep", TWINS.c.id, sqlite_where=SHORTENED, postgresql_where=SHORTENED)
 ATTRIBUTES: Final = sa.Table(  # values of searchable properties, in clear
     "twin_attribute", METADATA,
     sa.Column("twin", sa.Text, nullable=False),

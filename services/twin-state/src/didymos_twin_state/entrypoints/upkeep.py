@@ -23,6 +23,7 @@ from didymos_twin_state.domain.rollup import DAY_US, HOUR_US, MINUTE_US
 
 TWINS: Final = 50  # asked for at once
 FOLDS: Final = 20  # of one twin in a turn: nobody waits for a twin that sends without end
+EXPIRE_SECONDS: Final = 3600.0  # age is counted in days
 SLICES: Final = 20  # of deletions in a turn
 SLICE: Final = 2_000  # rows of a table
 
@@ -53,6 +54,7 @@ class Upkeep:
     ) -> None:  # fmt: skip
         self._folder, self._parts, self._retention, self._profiles = folder, parts, retention, profiles
         self._clock = clock
+        self._expire_at = 0.0
         self._folded = metrics.counter(TWIN_FOLDED_PARCELS_TOTAL)
         self._expired = metrics.counter(TWIN_EXPIRED_ROWS_TOTAL)
 
@@ -67,7 +69,8 @@ class Upkeep:
     async def turn(self, stopping: Stopping) -> None:
         for part in sorted(self._parts()):
             await self._fold(part, stopping)
-        await self._expire(stopping)
+        if self._clock.monotonic() >= self._expire_at:
+            await self._expire(stopping)
 
     async def _fold(self, part: int, stopping: Stopping) -> None:
         after, now_us = "", self._clock.now_us()
@@ -91,6 +94,8 @@ class Upkeep:
         for _ in range(SLICES):
             went = await self._folder.past.expire(ages, SLICE)
             self._expired.inc(went)
+            if not went:
+                self._expire_at = self._clock.monotonic() + EXPIRE_SECONDS
             if not went or stopping:
                 return
             await asyncio.sleep(0)
