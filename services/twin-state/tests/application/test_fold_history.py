@@ -216,6 +216,31 @@ async def test_days_of_a_zone_are_served_by_hours() -> None:
     assert sum(value or 0 for value in found.buckets.values) == 2 * 288
 
 
+async def test_what_went_by_age_is_made_good_from_what_stays() -> None:
+    world = await a_long_day(3)
+    await world.fold()
+    expected = (await world.aggregate(step_us=5 * MINUTE_US, function="sum")).buckets.values
+    minutes = {key: row for key, row in world.stored.entries.items() if key[2] == MINUTE_US}
+    world.stored.entries = {key: row for key, row in world.stored.entries.items() if key[3] != DAY_US}
+    assert (await world.aggregate(step_us=5 * MINUTE_US, function="sum")).buckets.values == expected
+    await world.hold(a_parcel(70, [DAY_US + HOUR_US + 1], np.array([1.0])))
+    await world.fold(ANY)
+    found = await world.aggregate(step_us=5 * MINUTE_US, function="sum")
+    assert found.rollups == len(minutes) * 288
+    assert sum(value or 0 for value in found.buckets.values) == pytest.approx(sum(v or 0 for v in expected) + 1)
+
+
+async def test_late_readings_add_to_entries_whose_series_went() -> None:
+    world = await a_long_day(2)
+    await world.fold()
+    world.stored.rows.clear()
+    await world.hold(a_parcel(70, [HOUR_US + 1], np.array([1.0])))
+    await world.fold()
+    for step in (HOUR_US, DAY_US):
+        found = await world.aggregate(step_us=step, function="count", to_us=2 * DAY_US)
+        assert sum(value or 0 for value in found.buckets.values) == 2 * 288 + 1
+
+
 async def test_a_page_costs_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     world = await a_long_day(6)
     await world.fold(GLUCOSE, 9 * DAY_US)

@@ -116,7 +116,8 @@ async def _property(name: str, fresh: Slab, size: int, closed_us: int, written: 
         begin, end = day * DAY_US, (day + 1) * DAY_US
         mine = fresh.within(begin, end)
         extents = await folder.past.extents(written.twin, name, begin, end, ROWS)
-        buckets, whole = _buckets(mine, extents, size, begin, closed=end <= closed_us)
+        aged = bool(extents) and not await folder.past.chunks(written.twin, name, MINUTE_US, begin, begin + 1)
+        buckets, whole = _buckets(mine, extents, size, begin, closed=end <= closed_us, aged=aged)
         written.gone += [(name, begin, end)] if whole else [(name, *bucket) for bucket in buckets]
         for bucket in buckets:
             rows = await folder.past.series(written.twin, name, *bucket)
@@ -127,18 +128,19 @@ async def _property(name: str, fresh: Slab, size: int, closed_us: int, written: 
                 written.series.append(
                     SeriesRow(name, bucket[0], int(times[0]), int(times[-1]), len(slab), blob)
                 )  # fmt: skip
-                await _roll(slab, *bucket, chunks)
+                await _roll(slab, bucket, chunks, adds=not held)
     written.chunks += await chunks.rows()
 
 
 def _buckets(
-    fresh: Slab, extents: Sequence[Extent], size: int, day_us: int, *, closed: bool
+    fresh: Slab, extents: Sequence[Extent], size: int, day_us: int, *, closed: bool, aged: bool
 ) -> tuple[list[tuple[int, int]], bool]:
     """The buckets of a day that are written anew, and whether they replace all that is stored of it.
 
-    A closed day becomes one row if it holds few enough readings, and hours again once it holds too many.
+    A closed day becomes one row if it holds few enough readings, and hours again once it holds too many. `aged`: its
+    entries of minutes went before its series did, so that all of them are made anew.
     """
-    wide = any(row.t_max_us >= row.bucket_us + HOUR_US for row in extents)
+    wide = aged or any(row.t_max_us >= row.bucket_us + HOUR_US for row in extents)
     few = len(fresh) + sum(row.readings for row in extents) <= DAY_READINGS
     if size == DAY_US or (few and (closed or wide)):
         return [(day_us, day_us + DAY_US)], True
@@ -148,25 +150,24 @@ def _buckets(
     return [(hour, hour + HOUR_US) for hour in hours], wide
 
 
-async def _roll(slab: Slab, begin_us: int, end_us: int, chunks: "_Chunks") -> None:
-    """Entries of all steps that the bucket touches."""
+async def _roll(slab: Slab, bucket: tuple[int, int], chunks: "_Chunks", *, adds: bool) -> None:
+    """Entries of all steps that the bucket touches. `adds`: no series of it is left, so that entries are added to."""
     try:
-        found = readings_of(slab, (begin_us, end_us))
+        found = readings_of(slab, bucket)
     except MixedUnitsError:
         found = None
     numbers = None if found is None else found.numbers
     if found is None or numbers is None:
         for step in CHUNK_US:
-            await chunks.put(step, NONE, begin_us, end_us, None)
+            await chunks.put(step, NONE, bucket, None)
         return
     minutes = rolled(entries_of(found.times_us, numbers), MINUTE_US)
-    hours = rolled(minutes, HOUR_US)
-    await chunks.put(MINUTE_US, minutes, begin_us, end_us, found.unit)
-    await chunks.put(HOUR_US, hours, begin_us, end_us, found.unit)
-    day = begin_us // DAY_US * DAY_US
+    await chunks.put(MINUTE_US, minutes, bucket, found.unit, adds=adds)
+    await chunks.put(HOUR_US, rolled(minutes, HOUR_US), bucket, found.unit, adds=adds)
+    day = bucket[0] // DAY_US * DAY_US
     kept, _, mixed = await chunks.held(HOUR_US, day)  # of all hours of the day
     hours = kept[(kept["begin"] >= day) & (kept["begin"] < day + DAY_US)]
-    await chunks.put(DAY_US, rolled(hours, DAY_US), day, day + DAY_US, None if mixed else found.unit)
+    await chunks.put(DAY_US, rolled(hours, DAY_US), (day, day + DAY_US), None if mixed else found.unit)
 
 
 class _Chunks:
@@ -176,13 +177,19 @@ class _Chunks:
         self._twin, self._name, self._folder = twin, name, folder
         self._held: dict[tuple[int, int], tuple[Entries, str, bool]] = {}  # entries, unit, mixed
 
-    async def put(self, step_us: int, fresh: Entries, begin_us: int, end_us: int, unit: str | None) -> None:
-        """`unit` None: its readings do not convert into each other, or are no numbers."""
+    async def put(
+        self, step_us: int, fresh: Entries, span_us: tuple[int, int], unit: str | None, *, adds: bool = False
+    ) -> None:
+        """Entries of the span, in place of those that are there. `unit` None: they tell nothing."""
+        begin_us, end_us = span_us
         entries, held, mixed = await self.held(step_us, begin_us)
         key = (step_us, begin_us // CHUNK_US[step_us] * CHUNK_US[step_us])
-        outside = entries[(entries["begin"] < begin_us) | (entries["begin"] >= end_us)]
-        mixed = mixed or unit is None or bool(len(outside) and len(fresh) and held != unit)
+        inside = (entries["begin"] >= begin_us) & (entries["begin"] < end_us)
+        mixed = mixed or unit is None or bool((~inside | adds).any() and len(fresh) and held != unit)
         kept = held if not len(fresh) or unit is None else unit
+        if adds and inside.any():
+            both = np.concatenate([entries[inside], fresh])
+            fresh = rolled(both[np.lexsort((both["t_first"], both["begin"]))], step_us)
         self._held[key] = (replaced(entries, fresh, begin_us, end_us), kept, mixed)
 
     async def rows(self) -> list[ChunkRow]:

@@ -14,7 +14,7 @@ from didymos_readings import Affine, Curve, UnitProblem, compile_unit
 from didymos_readings.units import IDENTITY
 
 from didymos_twin_state.application.permits import Permits, Reader, feature
-from didymos_twin_state.application.read_history import BEGIN_US, END_US, Look, Past, shown
+from didymos_twin_state.application.read_history import BEGIN_US, END_US, MOST_READINGS, Look, Past, shown
 from didymos_twin_state.domain import rollup
 from didymos_twin_state.domain.aggregate import (
     MOST_STEPS,
@@ -147,14 +147,16 @@ async def _combined(
     query: AggregateQuery, inner: tuple[int, int], step: int, bounds: Times, past: Past, look: Look,
     rims: list[tuple[int, int]],
 ) -> Aggregated | None:  # fmt: skip
-    unit = look.chunks[-1].unit if look.chunks else ""
-    if not look.chunks or any(chunk.mixed or chunk.unit != unit for chunk in look.chunks):
+    chunks = [chunk for chunk in look.chunks.values() if chunk.mixed or chunk.raw]
+    unit = chunks[-1].unit if chunks else ""
+    if not chunks or any(chunk.mixed or chunk.unit != unit for chunk in chunks):
         return None
-    entries = np.concatenate([chunk.entries for chunk in look.chunks])
+    entries = np.concatenate([chunk.entries for chunk in chunks])
     entries = entries[(entries["begin"] >= inner[0]) & (entries["begin"] < inner[1])]
     served = len(entries)
     touched = np.unique(np.concatenate([np.empty(0, np.int64), *(slab.times_us // step * step for slab in look.fresh)]))
-    stretches = [*rims, *_runs(inner, touched.astype(np.int64), step)]
+    gone = await _gone(query, inner, CHUNK_US[step], look, past)
+    stretches = [*rims, *gone, *_runs(inner, touched.astype(np.int64), step)]
     for at, (first, last) in enumerate(stretches):
         slabs = look.folded if at < len(rims) else await past.folded(query.twin, query.name, (first, last))
         found = shown(settled(joined([*slabs, *look.fresh])), (first, last))
@@ -163,6 +165,20 @@ async def _combined(
         raw = rollup.rolled(rollup.entries_of(found.times_us, found.numbers), step)
         entries = rollup.replaced(entries, raw, first // step * step, -(-last // step) * step)
     return _told(query, entries, bounds, unit, served)
+
+
+async def _gone(
+    query: AggregateQuery, inner: tuple[int, int], width: int, look: Look, past: Past
+) -> list[tuple[int, int]]:  # fmt: skip
+    """Stretches whose chunks went by age while their series stay."""
+    begins = range(inner[0] // width * width, inner[1], width)
+    missing = [begin for begin in begins if begin not in look.chunks]
+    if not missing:
+        return []
+    hull = (max(missing[0], inner[0]), min(missing[-1] + width, inner[1]))
+    rows = await past.past.extents(query.twin, query.name, *hull, MOST_READINGS)
+    held = sorted({row.bucket_us // width * width for row in rows}.intersection(missing))
+    return [(max(begin, inner[0]), min(begin + width, inner[1])) for begin in held]
 
 
 def _told(query: AggregateQuery, entries: Entries, bounds: Times, unit: str, served: int) -> Aggregated | None:

@@ -1,7 +1,7 @@
 """The past of one property: the readings of a span, merged from series and fresh parcels. data-path.md 11 and 12."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -71,7 +71,7 @@ class Past:
         _check_width(window.readings + sum(map(len, fresh)))
         folded = await opened_slabs(twin, window.series, self.seals)
         opened = await opened_chunks(twin, window.chunks, self.seals)
-        return Look(fresh, folded, [each for each in opened.values() if each.mixed or each.raw])
+        return Look(fresh, folded, opened)
 
     async def horizon(self, twin: str, name: str, span_us: tuple[int, int], wanted: int) -> int:
         """A time up to which series hold about as many readings, within the span; its end if they hold fewer."""
@@ -108,11 +108,11 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was found of a property: slabs to be joined, and chunks that tell something."""
+    """What was found of a property: slabs to be joined, and chunks by their begin."""
 
     fresh: list[Slab]
     folded: list[Slab]
-    chunks: list[Chunk]
+    chunks: Mapping[int, Chunk]
 
 
 def shown(slab: Slab, span_us: tuple[int, int], min_quality: int = 0, device: str = "") -> Readings:
