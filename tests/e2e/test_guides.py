@@ -19,7 +19,15 @@ SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS = 380
 LOCAL = {  # guide to what its commands print
     "first-twin": (),
-    "own-data": ('"accepted": 2', '"refused": 1', "104.4", '"accepted":1', "113.4", '"code":"reading.out_of_bounds"'),
+    "own-data": (
+        '"accepted": 2',
+        '"refused": 1',
+        "104.4",
+        '"accepted":1',
+        "113.4",
+        '"code":"reading.out_of_bounds"',
+        '"assurance": "http"',
+    ),
     "run-a-site": (),
     "verify": (),
 }

@@ -68,6 +68,16 @@ def test_a_kept_request_proves_its_body() -> None:
     assert not proved_body(b"", said.signature, DEVICE.public, b"[]")
 
 
+def test_what_a_proxy_signs_beside_it_is_not_looked_at() -> None:
+    good = signed()
+    headers = {
+        **good.headers,
+        "signature-input": f'proxy=("@status");created=1;keyid="x", {good.headers["signature-input"]}',
+        "signature": f"{good.headers['signature']}, proxy=:AA==:",
+    }
+    assert holds(replace(good, headers=headers))
+
+
 def test_another_key_does_not_hold() -> None:
     assert not signature_of(signed(), NOW).holds(a_signer("other device").public)
 
