@@ -157,6 +157,16 @@ async def test_an_event_is_known_by_its_source_and_id() -> None:
     assert [parse_header(each.header).number for each in world.writer.opened()] == [0, 0, 0]
 
 
+async def test_an_event_is_the_same_however_its_request_was_signed() -> None:
+    world = a_world()
+    said = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "datacontenttype": "application/senml+json"}
+    event = parse_event(json.dumps({**said, "data": [{"n": "glucose/level", "u": "kg/m3", "v": 1}]}).encode())
+    for apart in (b"one signature", b"another"):
+        await accept_events([event], a_pack("", b"", apart=apart), HOUSE, world.ports, world.clock)
+    first, again = (record.headers["ce_id"] for record in world.writer.records)
+    assert first == again
+
+
 async def test_of_several_events_refusals_name_the_event() -> None:
     world = a_world()
     said = {"specversion": "1.0", "source": "/s", "type": "t"}

@@ -45,5 +45,5 @@ async def accept_events(events: Sequence[Event], pack: Pack, signer: Signer, por
 
 
 def _around(pack: Pack, event: Event) -> Pack:
-    inner = replace(pack, media=event.media, body=event.data, original=b"")
+    inner = replace(pack, media=event.media, body=event.data, original=b"", apart=b"")
     return replace(inner, digest=event.digest, about=event.about, at_us=event.at_us)
