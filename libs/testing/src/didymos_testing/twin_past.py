@@ -1,6 +1,7 @@
 """What each adapter of twin-state's past promises; the past in memory. Subclasses give the fixture `stores`."""
 
 # ruff: noqa: S101 - a contract is made of tests
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -227,6 +228,13 @@ class StoredPastContract(PastContract):
         assert await offsets(past) == [2, 3]
         assert [row.bucket_us for row in await past.series("t", "p", 0, 900)] == [100]
         assert [row.bucket_us for row in await past.chunks("t", "p", 60, 0, 900)] == [100]
+
+    async def test_of_many_folds_at_once_one_writes(self, stores: Stores) -> None:
+        await holding(stores, 10, 20, 30)
+        foldings = [a_folding([(0, 0), (at % 3, 0)] if at % 3 else [(0, 0)], series_row("p", 0, at)) for at in range(9)]
+        won = await asyncio.gather(*(stores[1].fold(folding) for folding in foldings))
+        assert won.count(True) == 1
+        assert [row.t_max_us for row in await stores[1].series("t", "p", 0, 900)] == [won.index(True)]
 
     async def test_an_owner_has_the_past_of_its_twin_go_sooner(self, stores: Stores) -> None:
         history, past = stores
