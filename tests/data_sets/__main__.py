@@ -12,9 +12,10 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from didymos_did import Did, TwinId
 from didymos_readings import BATCH_TWINS, Row, built_in_profiles
 from didymos_readings.csv_rows import decode_csv
-from didymos_testing.ingestion import IntakeWorld
+from didymos_testing.ingestion import DEVICE, IntakeWorld
 
 from tests.data_sets.encodings import ENCODERS
 from tests.data_sets.passing import Passed, batch, event, names_in, pack, world_of
@@ -23,6 +24,7 @@ from tests.data_sets.sources import SOURCES, Source, files
 PACK_READINGS = 4000  # of one pack: all of its refusals are listed
 COMPARED = 2000  # readings
 EQUAL = 1e-12
+FLATTEST = 5  # twins that are named
 
 
 async def pass_set(source: Source, folder: Path, records: int) -> tuple[str, str]:
@@ -40,10 +42,15 @@ async def pass_set(source: Source, folder: Path, records: int) -> tuple[str, str
         total.poor += found.poor
         total.refused += found.refused
         total.flags += found.flags
+        aliases = {each.twin: each.aliases[0] for each in world.identity.enrolled[DEVICE.did]}
+        total.flat.update({aliases[TwinId(Did(twin))]: count for twin, count in found.flat.items()})
         if not compared:
             compared = await compare(world, rows[:COMPARED], found, source)
     flags = "  ".join(f"{name} {count:,}" for name, count in sorted(total.flags.items()) if count)
     refused = "  ".join(f"{code.removeprefix('reading.')} {count:,}" for code, count in sorted(total.refused.items()))
+    most_flat = [f"{name} {count:,}" for name, count in total.flat.most_common(FLATTEST) if count]
+    if most_flat:
+        flags += f" (flat: {', '.join(most_flat)})"
     return f"{source.name:17} {total.accepted:>10,}  {total.poor:>8,}  {refused or '-'} | {flags or '-'}", compared
 
 

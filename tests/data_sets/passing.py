@@ -50,6 +50,7 @@ class Passed:
     flags: Counter[str] = field(default_factory=Counter)
     accepted: int = 0
     poor: int = 0  # quality below 50
+    flat: Counter[str] = field(default_factory=Counter)  # readings in runs of equal values, by twin
 
 
 def world_of(profile: str, names: Iterable[str]) -> IntakeWorld:
@@ -99,6 +100,7 @@ async def _passed(world: IntakeWorld, accepting: Any) -> Passed:
             found.values[twin, column.property, at_us] = value
         found.accepted += len(values)
         found.poor += int(np.count_nonzero(column.quality < 50))
+        found.flat[twin] += int(np.count_nonzero(column.flags & np.uint8(Flag.FLAT)))
         for flag in FLAGS:
             found.flags[str(flag.name)] += int(np.count_nonzero(column.flags & np.uint8(flag)))
     return found
