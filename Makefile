@@ -11,7 +11,7 @@ NAME ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup static unit cover check test demo up servers servers-stop broker test-integration fuzz chaos chaos-servers bench images new-service generate format dashboards-verify chart-test chart-generate cluster-test
+.PHONY: help setup static unit cover check test demo up servers servers-stop broker test-integration fuzz chaos chaos-servers load bench images new-service generate format dashboards-verify chart-test chart-generate cluster-test
 
 help: ## print this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,10 +59,13 @@ fuzz: setup ## fuzz every decoder with coverage as the guide, 20 s each (ARGS="6
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 chaos: setup ## kill -9 at random points, 20 times
-	@$(BIN)/pytest -m chaos tests/chaos $(ARGS)
+	@$(BIN)/pytest -m "chaos and not servers" tests/chaos $(ARGS)
 
-chaos-servers: servers ## kill -9 of each service process on the real servers
-	@eval "$$($(BIN)/python tools/servers.py env)" && $(BIN)/pytest -m "servers and chaos" tests $(ARGS)
+chaos-servers: servers ## kill -9 of services and of real servers under load (ARGS="--kills 100 -k data_path")
+	@eval "$$($(BIN)/python tools/servers.py env)" && $(BIN)/pytest -m "servers and chaos" tests/integration tests/chaos $(ARGS)
+
+load: setup ## signed traffic into a house that runs, and an oracle over it (ARGS="--shape D G S --seconds 30")
+	@$(BIN)/python -m tests.load $(ARGS)
 
 bench: setup ## make bench AREA=data-path|learning|log|ledger|privacy
 	@$(BIN)/python -m tests.bench $(AREA) $(ARGS)
