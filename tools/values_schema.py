@@ -157,6 +157,11 @@ class Placed(Closed):
     priorityClassName: str = ""  # noqa: N815
 
 
+class Dialled(Closed):
+    cidr: Cidr
+    ports: Annotated[list[Port], Field(min_length=1)]
+
+
 class Role(Placed):
     """Of a process: every key may be left to `defaults`."""
 
@@ -172,6 +177,8 @@ class Role(Placed):
     storage: Storage | None = None
     files: bool = False
     ray: bool = False
+    dials: list[Dialled] = []
+    secretFiles: list[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]] = []  # noqa: N815
     scaling: Scaling = Scaling()
     scratch: Quantity = "0"
     terminationGracePeriodSeconds: Annotated[int, Field(ge=45)] = 45  # noqa: N815

@@ -101,6 +101,22 @@ def test_requests_of_small_leave_a_node_of_two_cores_room() -> None:
     assert mebibytes <= 6 * 1024
 
 
+def test_the_mqtt_gateway_has_a_name_of_its_own_its_brokers_url_and_a_way_to_it() -> None:
+    role = {"enabled": True, "dials": [{"cidr": "10.1.0.0/16", "ports": [8883]}]}
+    objects = small({"services": {"ingestion": {"roles": {"mqtt": role}}}})
+    (pod,) = [each for each in pods(objects) if each.labels.get("didymos/role") == "mqtt"]
+    given = {each["name"]: each.get("value") for each in pod.containers[0]["env"]}
+    assert given["DIDYMOS_INGESTION__ROLE"] == "mqtt"
+    names = [each["name"] for each in pod.containers[0]["env"]]
+    assert names.index("DIDYMOS_MEMBER") < names.index("DIDYMOS_INGESTION__MQTT__CLIENT")  # the kubelet puts it in
+    (secret,) = [each["secret"] for each in pod.spec["volumes"] if "secret" in each]
+    assert {"key": "mqtt-url", "path": "mqtt-url"} in secret["items"]
+    rules = of_kind(objects, "NetworkPolicy")["didymos-ingestion-mqtt"]["spec"]["egress"]
+    assert {"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}], "ports": [{"port": 8883}]} in rules
+    others = [each for each in pods(objects) if each.labels.get("didymos/role") != "mqtt"]
+    assert not any("mqtt-url" in str(each.spec) for each in others)
+
+
 def test_a_scaler_by_lag_finds_the_broker_from_its_own_namespace() -> None:
     keda = {"services": {"twin-state": {"roles": {"worker": {"scaling": {"mode": "keda"}}}}}}
     objects = small(keda, arguments=["--api-versions", "keda.sh/v1alpha1"])

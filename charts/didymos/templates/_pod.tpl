@@ -233,7 +233,7 @@ spec:
           mountPath: {{ .path }}
         {{- end }}
   volumes:
-    {{- include "didymos.secretVolume" (dict "root" $root "optional" true) | nindent 4 }}
+    {{- include "didymos.secretVolume" (dict "root" $root "optional" true "files" $work.secretFiles) | nindent 4 }}
     - name: scratch
       emptyDir:
         sizeLimit: {{ $work.scratch }}
@@ -262,5 +262,8 @@ spec:
       - {key: redis-password, path: redis-password}
       {{- if ne .root.Values.ray.kind "off" }}
       - {key: ray-token, path: ray-token}
+      {{- end }}
+      {{- range .files }}
+      - {key: {{ . }}, path: {{ . }}}
       {{- end }}
 {{- end -}}
