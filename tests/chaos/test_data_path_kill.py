@@ -78,7 +78,7 @@ async def goes_on(traffic: Traffic, house: ServiceProcesses) -> None:
     for name in PROCESSES:
         await house.until(name, lambda said: bool(said.get("ready")))
     had = [device.last for device in traffic.devices]
-    async with asyncio.timeout(180):
+    async with asyncio.timeout(300):
         while any(device.last is before for device, before in zip(traffic.devices, had, strict=True)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 

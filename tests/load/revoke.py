@@ -22,17 +22,18 @@ import httpx
 import numpy as np
 from didymos.identity.v1.identity_events_pb2 import TwinRegistered
 from didymos_cli.client import http_client
+from didymos_cli.owner import give_grant, revoke_grant, window
 from didymos_cli.up import program
 from didymos_contracts.topics import CONSENT, IDENTITY, Topic
-from didymos_did import Did, Grant, GrantId, TwinId, parse_grant
+from didymos_did import Action, Budget, Did, Grant, GrantId, TwinId, make_terms, parse_grant
 from didymos_kit.clock import to_us
 from didymos_kit.eventlog import Record, envelope
 from didymos_kit.house import House
 from didymos_kit.lifecycle import Listen, running
 from didymos_kit.tails import consent_changed
-from didymos_testing.did import INSTITUTE, OWNER, RESEARCH, TWIN, a_grant_id, a_read_terms
+from didymos_testing.did import INSTITUTE, OWNER, RESEARCH, a_read_terms
 from didymos_testing.house import World, a_house
-from didymos_testing.identity import JSON, a_grant_credential, a_registration, a_revocation, a_window, said
+from didymos_testing.identity import a_grant_credential, a_window
 from google.protobuf.message import Message
 
 from tests.load.devices import LoadDevice
@@ -80,28 +81,16 @@ async def many_twins(house: House, count: int, pattern: Grant) -> None:
     await house.wait(",".join(f"{part}:{offset}" for part, offset in last.items()))
 
 
-async def _post(client: httpx.AsyncClient, path: str, body: object) -> dict[str, str]:
-    """The header that lets others wait for what this did."""
-    sent: dict[str, Any] = {"content": body, "headers": JSON} if isinstance(body, bytes) else {"json": body}
-    answer = await client.post(path, **sent)
-    if answer.status_code >= 300:
-        raise RuntimeError(answer.text)
-    return {"consistency-token": answer.headers["consistency-token"]}
+def a_device(world: World, seed: str) -> LoadDevice:
+    """Of shape D: what it sends is what readers are granted."""
+    device = LoadDevice(seed, world.house.org, PROFILE, 1)
+    device.measured = measured(SHAPES["D"], device.ids, seed)
+    return device
 
 
-async def a_twin(world: World) -> None:
-    async with world.rest(OWNER, "identity") as owner, world.rest(OWNER, "twin-state") as states:
-        registered = await _post(owner, "/v1/twins", a_registration())
-        await world.house.wait(registered["consistency-token"])
-        written = await _post(states, "/v1/twins", {"twin": TWIN.did, "profile": PROFILE})
-        async with asyncio.timeout(LONGEST_SECONDS):
-            while (await states.get(f"/v1/twins/{TWIN.did}", headers=written)).status_code != 200:  # noqa: ASYNC110
-                await asyncio.sleep(0.1)  # a worker begins
-
-
-async def _stream_ends(reader: httpx.AsyncClient, opened: asyncio.Event) -> float:
+async def _stream_ends(reader: httpx.AsyncClient, twin: TwinId, opened: asyncio.Event) -> float:
     """When the stream of the twin ended, as a time of `perf_counter`."""
-    async with reader.stream("GET", f"/v1/twins/{TWIN.did}/events", timeout=LONGEST_SECONDS) as answer:
+    async with reader.stream("GET", f"/v1/twins/{twin}/events", timeout=LONGEST_SECONDS) as answer:
         if answer.status_code != 200:
             raise RuntimeError(f"no stream: {answer.status_code}")
         opened.set()
@@ -111,63 +100,66 @@ async def _stream_ends(reader: httpx.AsyncClient, opened: asyncio.Event) -> floa
     return time.perf_counter()
 
 
-async def _read_denied(reader: httpx.AsyncClient) -> float:
-    while (await reader.get(f"/v1/twins/{TWIN.did}")).status_code != 404:  # noqa: ASYNC110 - a reader
+async def _read_denied(reader: httpx.AsyncClient, twin: TwinId) -> float:
+    while (await reader.get(f"/v1/twins/{twin}")).status_code != 404:  # noqa: ASYNC110 - a reader
         await asyncio.sleep(0.002)
     return time.perf_counter()
 
 
-async def revocations(world: World, count: int) -> tuple[list[float], list[float]]:
-    """Seconds until a read is denied, and until a stream ends."""
+async def revocations(world: World, traffic: Traffic, count: int) -> tuple[list[float], list[float]]:
+    """Seconds until a read is denied, and until a stream ends, of the twin of the first device."""
     reads, streams = [], []
-    async with (
-        world.rest(OWNER, "identity") as owner,
-        world.rest(INSTITUTE, "twin-state", RESEARCH) as reader,
-    ):
-        for number in range(1, count + 1):
-            now, opened = world.house.clock.now(), asyncio.Event()
-            credential = a_grant_credential(now, number, terms=a_read_terms(window=a_window(now)))
-            granted = await _post(owner, "/v1/grants", credential)
-            answer = await reader.get(f"/v1/twins/{TWIN.did}", headers=granted)
-            if answer.status_code != 200:
-                raise RuntimeError(f"not granted: {answer.text}")
+    owner, (twin, *_) = traffic.owners[0], traffic.devices[0].ids
+    actions, budget = (Action.READ, Action.SUBSCRIBE), Budget(reads=100_000)
+    async with world.rest(INSTITUTE, "twin-state", RESEARCH) as reader:
+        for _ in range(count):
+            terms = make_terms(actions, ["features/**"], [RESEARCH], window(), budget=budget)
+            given = await give_grant(owner, world.house.ids.uuid7(), INSTITUTE.did, twin, terms)
+            async with asyncio.timeout(LONGEST_SECONDS):
+                while (await reader.get(f"/v1/twins/{twin}")).status_code != 200:  # noqa: ASYNC110 - a reader
+                    await asyncio.sleep(0.01)
+            opened = asyncio.Event()
             async with asyncio.timeout(LONGEST_SECONDS), asyncio.TaskGroup() as group:
-                stream = group.create_task(_stream_ends(reader, opened))
+                stream = group.create_task(_stream_ends(reader, twin, opened))
                 await opened.wait()
                 begun = time.perf_counter()
-                revocation = said(a_revocation(credential, now))
-                revoking = group.create_task(_post(owner, f"/v1/grants/{a_grant_id(number)}/revoke", revocation))
-                denied = group.create_task(_read_denied(reader))
-            revoking.result()
+                group.create_task(revoke_grant(owner, given))
+                denied = group.create_task(_read_denied(reader, twin))
             reads.append(denied.result() - begun)
             streams.append(stream.result() - begun)
     return reads, streams
+
+
+async def first_read(traffic: Traffic) -> None:
+    """Until the first reading of the first device is on its twin."""
+    async with asyncio.timeout(LONGEST_SECONDS):
+        while traffic.devices[0].last is None:  # noqa: ASYNC110 - a device tells nobody
+            await asyncio.sleep(0.01)
+    await traffic.owners[0].get(f"/twin-state/v1/twins/{traffic.devices[0].ids[0]}")
 
 
 async def run(twins: int, count: int) -> dict[str, Any]:
     BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         async with a_world(Path(folder)) as world, http_client() as http:
-            await a_twin(world)
             now = world.house.clock.now()
             pattern = parse_grant(a_grant_credential(now, 0, terms=a_read_terms(window=a_window(now))))
             begun = time.perf_counter()
             await many_twins(world.house, twins, pattern)
             known = time.perf_counter() - begun
-            devices = []
-            for shape in (SHAPES["D"], SHAPES["S"].narrowed(5)):
-                device = LoadDevice(f"revoke {shape.name}", world.house.org, PROFILE, shape.twins)
-                device.measured = measured(shape, device.ids, device.seed)
-                devices.append(device)
+            devices = [a_device(world, f"revoke {number}") for number in range(2)]
             traffic = Traffic(world.house.origin, http, devices)
             async with under_load(traffic):
-                begun = time.perf_counter()
-                reads, streams = await revocations(world, count)
-                taken = time.perf_counter() - begun
-            counted = traffic.counted
+                await first_read(traffic)
+                before = traffic.counted.acknowledged
+                begun, cpu = time.perf_counter(), time.process_time()
+                reads, streams = await revocations(world, traffic, count)
+                taken, sent = time.perf_counter() - begun, traffic.counted.acknowledged - before
+                share = (time.process_time() - cpu) / taken
+            faults = len(traffic.counted.faults)
     return {
         "twins under a grant": twins, "known after s": round(known, 2), "revocations": count,
-        "readings/s meanwhile": round(counted.acknowledged / taken), "faults": len(counted.faults),
+        "readings/s meanwhile": round(sent / taken), "faults": faults, "cores it got": round(share, 2),
         **_spread("read denied", reads), **_spread("stream ended", streams), "load": round(os.getloadavg()[0], 1),
     }  # fmt: skip
 

@@ -11,9 +11,8 @@ from didymos_testing.house import World
 
 from tests.load.__main__ import devices_of, report, table
 from tests.load.replay import subjects
-from tests.load.revoke import a_twin as a_twin_of_the_owner
-from tests.load.revoke import a_world, revocations
-from tests.load.traffic import Traffic
+from tests.load.revoke import a_device, a_world, first_read, revocations
+from tests.load.traffic import Traffic, under_load
 
 GLUCOSE = Path(__file__).resolve().parents[2] / "data/glucose"
 
@@ -58,8 +57,11 @@ async def test_shapes_and_a_replay_hold_and_a_lost_parcel_is_told(world: World, 
 
 @pytest.mark.slow
 async def test_a_revocation_under_load_denies_reads_and_ends_streams(world: World) -> None:
-    await a_twin_of_the_owner(world)
-    reads, streams = await revocations(world, 3)
+    async with http_client() as http:
+        traffic = Traffic(world.house.origin, http, [a_device(world, "revoked")])
+        async with under_load(traffic):
+            await first_read(traffic)
+            reads, streams = await revocations(world, traffic, 3)
     assert len(reads) == len(streams) == 3
     assert max(reads + streams) < 5.0
 
