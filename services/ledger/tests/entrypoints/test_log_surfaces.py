@@ -182,6 +182,35 @@ async def test_witnesses_of_other_organisations_make_the_quorum(tmp_path: Path) 
         assert verify_bundle(raw, policy, (await ledger.trust())[1], at).exit is Exit.VALID
 
 
+async def test_a_witness_that_was_late_is_asked_again(tmp_path: Path) -> None:
+    """Two of three agree; who believes the third alone is served once that one has seen the log, too."""
+    async with AsyncExitStack() as stack:
+        rings = {name: KeyRing(name.encode() * 16) for name in ("p1", "p2")}
+        houses = {name: await stack.enter_async_context(a_house(tmp_path / name)) for name in rings}
+        log = Keys(LedgerSettings(), KeyRing(ROOT)).log().key.vkey()
+        keys = {name: Keys(LedgerSettings(), ring).witness(1).key for name, ring in rings.items()}
+        partners = tuple(f"{keys[name].vkey()} {house.origin}/ledger/witness" for name, house in houses.items())
+
+        async def answers(name: str) -> None:
+            settings = LedgerSettings(role="witness", folder=tmp_path / f"w{name}", logs=(log,))
+            house = replace(houses[name], keys=rings[name])
+            await stack.enter_async_context(
+                served(houses[name], await stack.enter_async_context(bootstrap(settings, house)))
+            )
+
+        await answers("p1")
+        ledger = await stack.enter_async_context(a_ledger(tmp_path / "log", witness_count=1, partners=partners))
+        person = ledger.market.people[0]
+        raw = await ledger.bundle(person.owner, "grant", person.grant.id)
+        policy, orgs = f"log {log}\nwitness p2 {keys['p2'].vkey()}\nquorum p2\n".encode(), (await ledger.trust())[1]
+        at = houses["p1"].clock.now_us() // 1_000_000 + 60
+        assert verify_bundle(raw, policy, orgs, at).exit is Exit.BELOW_POLICY
+        await answers("p2")
+        async with asyncio.timeout(30):
+            while verify_bundle(raw, policy, orgs, at).exit is not Exit.VALID:
+                raw = await ledger.bundle(person.owner, "grant", person.grant.id)
+
+
 @pytest.mark.parametrize("said", ["", "no key", "w+1+x http://127.0.0.1", "{vkey} ftp://127.0.0.1", "{vkey}"])
 async def test_a_partner_that_cannot_be_one_is_refused_by_name(said: str) -> None:
     vkey = Keys(LedgerSettings(), KeyRing(ROOT)).witness(1).key.vkey()
