@@ -138,7 +138,7 @@ async def first_read(traffic: Traffic) -> None:
     await traffic.owners[0].get(f"/twin-state/v1/twins/{traffic.devices[0].ids[0]}")
 
 
-async def run(twins: int, count: int) -> dict[str, Any]:
+async def run(twins: int, count: int, pace_s: float) -> dict[str, Any]:
     BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         async with a_world(Path(folder)) as world, http_client() as http:
@@ -148,7 +148,7 @@ async def run(twins: int, count: int) -> dict[str, Any]:
             await many_twins(world.house, twins, pattern)
             known = time.perf_counter() - begun
             devices = [a_device(world, f"revoke {number}") for number in range(2)]
-            traffic = Traffic(world.house.origin, http, devices)
+            traffic = Traffic(world.house.origin, http, devices, pace_s)
             async with under_load(traffic):
                 await first_read(traffic)
                 before = traffic.counted.acknowledged
@@ -174,8 +174,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.load.revoke")
     parser.add_argument("--twins", type=int, default=10_000)
     parser.add_argument("--revocations", type=int, default=100)
+    parser.add_argument("--pace", type=float, default=0.0, metavar="S", help="between the batches of a device")
     asked = parser.parse_args()
-    found = asyncio.run(run(asked.twins, asked.revocations))
+    found = asyncio.run(run(asked.twins, asked.revocations, asked.pace))
     BUILD.joinpath("revoke.json").write_text(json.dumps(found, indent=1) + "\n")
     print("\n".join(f"{name:24}{value:>12,}" for name, value in found.items()))
     return int(found["read denied, p99 ms"] >= 1000 or found["stream ended, p99 ms"] >= 1000)
