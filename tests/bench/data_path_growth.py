@@ -134,6 +134,7 @@ async def lines(sizes: Sequence[int]) -> list[Measure]:
                 name = f"apply {kind}, {twins:,} twins in {partitions} partition{'s' * (partitions > 1)}"
                 said = f"{sizes[0]:,} in {PARTITIONS[0]}: {first:.2f}"
                 found.append(measure(name, cost, "us/reading", against=said, ratio=cost / first))
+                print(f"{name}: {cost:.2f} us/reading", file=sys.stderr, flush=True)
     return found
 
 

@@ -77,6 +77,7 @@ async def run(asked: argparse.Namespace) -> dict[str, Any]:
     async with http_client() as http:
         traffic = Traffic(origin, http, devices_of(asked, org), asked.pace, asked.store)
         await traffic.enrol()
+        print(f"load: {len(traffic.devices)} devices are enrolled, and send", file=sys.stderr, flush=True)
         taken = await traffic.send_all(None if asked.replay else asked.seconds)
         return report(asked.replay or "+".join(asked.shape), traffic, taken, await traffic.verdict())
 
