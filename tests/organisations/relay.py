@@ -31,16 +31,12 @@ class Relay:
 @asynccontextmanager
 async def relaying(host: str, port: int) -> AsyncIterator[Relay]:
     """On a free port of loopback, to `host` and `port`; nobody needs to listen there yet."""
-    relay, open_now = Relay(0), set[asyncio.Task[None]]()
+    relay, connections = Relay(0), set[asyncio.Task[None]]()
 
-    async def met(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        open_now.add(task)
-        try:
-            await _between(relay, reader, writer, host, port)
-        finally:
-            open_now.discard(task)
+    def met(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.create_task(_between(relay, reader, writer, host, port))
+        connections.add(connection)
+        connection.add_done_callback(connections.discard)
 
     server = await asyncio.start_server(met, "127.0.0.1", 0)
     relay.port = server.sockets[0].getsockname()[1]
@@ -48,9 +44,9 @@ async def relaying(host: str, port: int) -> AsyncIterator[Relay]:
         yield relay
     finally:
         server.close()
-        for task in open_now:
-            task.cancel()
-        await asyncio.gather(*open_now, return_exceptions=True)
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
 
 
 async def _between(
