@@ -14,12 +14,12 @@ from didymos_contracts.metrics import (
     INGESTION_IN_FLIGHT_BYTES,
     INGESTION_READINGS_TOTAL,
 )
-from didymos_did import Did, Signer
+from didymos_did import Signer
 from didymos_kit.clock import Clock
 from didymos_kit.errors import problem_of
 from didymos_kit.telemetry import tracing
 from didymos_kit.telemetry.metrics import Metrics
-from didymos_readings import CLOUDEVENTS, Assurance, Envelope, Event, ReadingError
+from didymos_readings import CLOUDEVENTS, Envelope, Event, ReadingError
 from didymos_readings import FORMATS as PACKS
 
 from didymos_ingestion.application.accept_batch import Taken, accept_batch
@@ -81,12 +81,6 @@ class Intake:
             return await accept_pack(pack, self.signer, self.ports, self.clock)
 
         return await self._counted(accept, len(pack.body), PACKS[pack.media])
-
-    async def senml(
-        self, body: bytes, device: Did, stream: int, number: int, assurance: Assurance = Assurance.TOKEN
-    ) -> Taken:
-        """A SenML pack in JSON of a sender who is proved. Raises as `accept_pack`."""
-        return await self.pack(Pack("application/senml+json", body, device, stream, number, assurance))
 
     async def events(self, events: Callable[[], Sequence[Event]], pack: Pack) -> Taken:
         """CloudEvents, each a pack of its own; `pack` says who sent them. Raises as `accept_events`."""
