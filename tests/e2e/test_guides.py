@@ -31,8 +31,11 @@ LOCAL = {  # guide to what its commands print
     "run-a-site": (),
     "verify": (),
 }
-TREE = ("services/template-service", "tools", "telemetry", "Makefile", "pyproject.toml", ".importlinter",
-        "cli/src/didymos_cli/up.py", "libs/contracts/src/didymos_contracts", "docs/reference")  # fmt: skip
+TREE = (
+    "services/template-service", "tools", "telemetry", "charts/didymos/values.yaml", "skaffold.yaml", "Makefile",
+    "pyproject.toml", ".importlinter", "cli/src/didymos_cli/up.py", "libs/contracts/src/didymos_contracts",
+    "docs/reference",
+)  # fmt: skip
 
 
 def commands(guide: str) -> str:
