@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from didymos.identity.v1.identity_service_pb2_grpc import GrantsServicer, add_GrantsServicer_to_server
 from didymos.training.v1 import training_types_pb2 as pb
 from didymos.training.v1.training_service_pb2_grpc import RoundsServicer, add_RoundsServicer_to_server
@@ -87,6 +88,12 @@ class Rounds(RoundsServicer):
 
 
 class Grants(GrantsServicer):
+    """Says nothing until `begun`."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.begun.set()
+
     @override
     async def Get(self, request: Any, context: Any) -> Any:
         raise PLATFORM_NOT_FOUND.problem()
@@ -95,6 +102,7 @@ class Grants(GrantsServicer):
 
     @override
     async def Watch(self, request: Any, context: Any) -> Any:
+        await self.begun.wait()
         for person in PEOPLE:
             yield told_grant(person.grant)
         while True:
@@ -103,12 +111,12 @@ class Grants(GrantsServicer):
 
 
 @asynccontextmanager
-async def attending(folder: Path, rounds: Rounds) -> AsyncIterator[Site]:
+async def attending(folder: Path, rounds: Rounds, grants: Grants | None = None) -> AsyncIterator[Site]:
     issuer, clock = Issuer(), SystemClock()
     services = [
         Service("training-orchestration", servicers=(lambda s: add_RoundsServicer_to_server(rounds, s),),
                 public_rpcs=frozenset(name for name in PUBLIC if "Rounds" in name)),
-        Service("identity", servicers=(lambda s: add_GrantsServicer_to_server(Grants(), s),),
+        Service("identity", servicers=(lambda s: add_GrantsServicer_to_server(grants or Grants(), s),),
                 public_rpcs=frozenset(name for name in PUBLIC if "Grants" in name)),
     ]  # fmt: skip
     listen = Listen(rest=0, grpc=0, admin=0)
@@ -117,7 +125,7 @@ async def attending(folder: Path, rounds: Rounds) -> AsyncIterator[Site]:
         targets = [Target(process.grpc_address, issuer.origin, each.name) for each in services]
         store, learner = SqliteStore(folder / STORE), FolderLearner(folder)
         voice = SignedVoice(place.signer(), place.enrolment())
-        consent = WatchedConsent(place.subjects(), place.grants, clock)
+        consent = WatchedConsent(place.subjects(), place.grants, clock, patience_seconds=0.05)
         async with Peer(targets[0], clock, ids) as coordinator, Peer(targets[1], clock, ids) as watched:
             objects = PeerObjects(coordinator, voice.site)
             ports = Ports(store, objects, learner, consent, voice, clock, place.subjects(), b"x" * 32)
@@ -173,6 +181,18 @@ async def test_orders_that_are_not_to_be_believed_do_not_end_the_line(tmp_path: 
         assert (await rounds.said("heartbeat")).site == site.voice.site
 
     await told(tmp_path / "site", check)
+
+
+async def test_a_site_that_does_not_know_what_owners_allow_does_not_attend(tmp_path: Path) -> None:
+    a_site_folder(tmp_path / "site", PEOPLE)
+    rounds, grants = Rounds(), Grants()
+    grants.begun.clear()
+    async with attending(tmp_path / "site", rounds, grants):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await rounds.said("hello")
+        grants.begun.set()
+        assert (await rounds.said("hello")).hello.twins
 
 
 async def test_a_line_that_ends_is_dialled_again(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ class Site:
     ports: Ports
     trust: Trust
     patience: Patience = field(default_factory=Patience)
+    _heard: set[str] = field(default_factory=set)  # lines that were answered since they were dialled
 
     async def run(self) -> None:
         """Until cancelled. Ends by itself only when the store fails."""
@@ -61,6 +62,7 @@ class Site:
         failures = 0
         while True:
             begun = self.ports.clock.monotonic()
+            self._heard.discard(what)
             try:
                 await dialled()
             except Changed:
@@ -69,7 +71,7 @@ class Site:
             except (Problem, Away) as error:
                 code = error.row.code if isinstance(error, Problem) else "platform.unavailable"
                 log.get().warning("site.line_lost", line=what, code=code, said=str(error)[:200])
-            if self.ports.clock.monotonic() - begun > self.patience.most_seconds:
+            if what in self._heard or self.ports.clock.monotonic() - begun > self.patience.most_seconds:
                 failures = 0
             failures += 1
             await asyncio.sleep(self.patience.pause(failures))
@@ -79,10 +81,12 @@ class Site:
         wanted = WatchRequest(twins=list(twins), enrolment=self.voice.enrolment)
         async with aclosing(GrantsStub(self.identity.channel).Watch(wanted)) as responses:  # type: ignore[type-var]
             async for response in responses:
+                self._heard.add("consent")
                 self.consent.told(response)
 
     async def _attend(self) -> None:
-        await self.consent.settle()  # without a first beat every order would be refused as stale
+        while not self.consent.fresh:  # every order would be refused as stale: the coordinator waits for who returns
+            await self.consent.settle()
         twins = self.consent.reload()
         outbox: asyncio.Queue[bytes] = asyncio.Queue()
         log.get().info("site.attends", site=self.voice.site, twins=len(twins))
@@ -92,6 +96,7 @@ class Site:
                 said = self._said(outbox, twins)
                 async with aclosing(RoundsStub(self.coordinator.channel).Attend(said)) as orders:  # type: ignore[type-var]
                     async for order in orders:
+                        self._heard.add("rounds")
                         signal = await self._answer(order)
                         if signal is not None:
                             outbox.put_nowait(signal)
