@@ -22,7 +22,9 @@ from didymos_kit.keyring import KeyRing
 from tests.cluster.kube import ROOT, CommandError, Kube, command, kit
 from tests.cluster.steps import CALM_SECONDS, RELEASE, Step, steps
 from tests.cluster.three import three_organisations
-from tests.cluster.traffic import under_load
+from tests.load.devices import LoadDevice
+from tests.load.shapes import PROFILE, SHAPES, measured
+from tests.load.traffic import Traffic, under_load
 
 NAMESPACE: Final = "didymos-test"
 CHART: Final = str(ROOT / "charts" / "didymos")
@@ -30,6 +32,7 @@ BUILD: Final = ROOT / "build" / "cluster-test"
 HERE: Final = Path(__file__).parent
 REST_PORT, GRPC_PORT = 30080, 30051
 NEXT: Final = "next"
+PACE_SECONDS: Final = 0.1  # between the batches of a device
 IMAGES: Final = ("service", "gateway", "kafka", "postgresql", "redis")
 RESTRICTED: Final = {
     "apiVersion": "v1", "kind": "Namespace",
@@ -110,12 +113,20 @@ async def demo_played(kube: Kube, root: str) -> str:
     return f"{said['rounds']} rounds, {said['readings']['applied']:,} of {said['readings']['accepted']:,} applied"
 
 
+def devices_of(step: Step, card: Card, begun: float) -> list[LoadDevice]:
+    """New ones for each step: wearables of shape D."""
+    devices = [LoadDevice(f"{step.name} {begun} {number}", card.org, PROFILE, 1) for number in range(step.devices)]
+    for device in devices:
+        device.measured = measured(SHAPES["D"], device.ids, device.seed)
+    return devices
+
+
 async def changed(kube: Kube, card: Card, step: Step) -> Row:
     """A step under load; what it does to readings is counted."""
     begun, note, ok = time.monotonic(), "", True
     print(f"cluster-test: {step.name}", file=sys.stderr, flush=True)
     async with http_client() as http:
-        async with under_load(card.origin, http, card.org, f"{step.name} {begun}", step.devices) as traffic:
+        async with under_load(Traffic(card.origin, http, devices_of(step, card, begun), PACE_SECONDS)) as traffic:
             await asyncio.sleep(CALM_SECONDS)
             try:
                 note = await step.change(kube)
@@ -123,7 +134,9 @@ async def changed(kube: Kube, card: Card, step: Step) -> Row:
                 note, ok = f"{error}"[:400], False
             await asyncio.sleep(CALM_SECONDS)
         verdict, counted = await traffic.verdict(), traffic.counted
-    ok = ok and not (verdict.lost or verdict.twice or counted.faults)
+    ok = ok and verdict.holds and not counted.faults
+    if not verdict.holds:
+        print(f"  {verdict}", file=sys.stderr)
     for fault in counted.faults[:3]:
         print(f"  {fault}", file=sys.stderr)
     return Row(
