@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import huber_loss, mse_loss
+from torch.nn.functional import cross_entropy, huber_loss, mse_loss
 
 from didymos_learning.models import ForecastModule, build
 from didymos_learning.spec import LocalSpec, ModelSpec, RunSpec, derive
@@ -66,13 +66,14 @@ class Engine:
         return self._params.numpy().copy()
 
     def predict(self, params: Flat, windows: Windows) -> Wide:
-        """The scaled change (n,) that the model with `params` (d,) sees ahead."""
+        """The scaled change (n,) that the model with `params` (d,) sees ahead, or the scores (n, classes) it gives."""
         return self.change(params, windows.inputs)
 
     def change(self, params: Flat, inputs: Inputs) -> Wide:
         """The same of bare inputs (n, input, channels)."""
         self.load(params)
-        out = np.empty(len(inputs))
+        outputs = self.model.task.outputs
+        out = np.empty(len(inputs) if outputs == 1 else (len(inputs), outputs))
         with torch.no_grad():
             for part in _parts(len(inputs), AT_ONCE):
                 out[part] = self.module(torch.from_numpy(inputs[part])).numpy()
@@ -165,6 +166,8 @@ def validation_gradient(engine: Engine, params: Flat, validation: Windows, spec:
 
 
 def _loss(out: Tensor, targets: Tensor, huber: float | None) -> Tensor:
+    if out.dim() == 2:
+        return cross_entropy(out, targets.long())
     return mse_loss(out, targets) if huber is None else huber_loss(out, targets, delta=huber)
 
 

@@ -1,9 +1,13 @@
-"""Frozen dataclasses as canonical JSON (RFC 8785) and back, strictly: one value, one spelling, one digest."""
+"""Frozen dataclasses as canonical JSON (RFC 8785) and back, strictly: one value, one spelling, one digest.
+
+A field with a default is left out while it has that value, and never spelled out then: a specification keeps its bytes
+when its class learns a new field.
+"""
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from hashlib import sha256
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -24,12 +28,17 @@ def _malformed(where: str, wanted: str) -> LearningError:
 
 def _plain(value: object) -> Json:
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        said = {field.name: getattr(value, field.name) for field in fields(value) if not _is_default(field, value)}
+        return {name: _plain(inner) for name, inner in said.items()}
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Mapping):
         return {name: _plain(inner) for name, inner in value.items()}
     return [_plain(inner) for inner in value] if isinstance(value, tuple) else value
+
+
+def _is_default(field: Field[Any], value: object) -> bool:
+    return field.default is not MISSING and bool(getattr(value, field.name) == field.default)
 
 
 def to_json(value: object) -> bytes:
@@ -84,7 +93,8 @@ def _record(kind: type[object], said: Json, where: str) -> object:
     if not isinstance(said, dict):
         raise _malformed(where, "an object")
     hints = get_type_hints(kind)
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # `is_dataclass` was asked before
+    known = fields(kind)  # type: ignore[arg-type]  # `is_dataclass` was asked before
+    names = [field.name for field in known if field.name in said or field.default is MISSING]
     for name in [*said, *names]:
         if name not in said or name not in names:
             raise _malformed(f"{where}/{name[:64]}", "no such member" if name in said else "this member")

@@ -35,24 +35,44 @@ def _require(*rules: tuple[bool, str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """Forecast `prop` `horizon` steps of `period_s` seconds ahead from its last `input` readings.
+    """What is foretold from `input` rows.
 
-    `clock` "day": the time of day (UTC) is read too, as sine and cosine.
+    `forecast`: `prop`, `horizon` steps of `period_s` seconds ahead, from its last readings; `clock` "day": the time of
+    day (UTC) is read too, as sine and cosine. `regress`: a number, from rows of `columns` numbers. `classify`: one of
+    `classes`, from the same. Of these two `horizon` says how many rows after the window the answer is known, `period_s`
+    how far rows are apart (0: not in whole seconds).
     """
 
-    kind: Literal["forecast"]
+    kind: Literal["forecast", "regress", "classify"]
     prop: str
     unit: str
     period_s: int
     input: int
     horizon: int
     clock: Literal["none", "day"]
+    columns: int = 0
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.kind == "forecast":
+            _require(
+                (1 <= self.period_s <= 86_400, "period_s is 1..86400"),
+                (2 <= self.input <= 1024, "input is 2..1024"),
+                (1 <= self.horizon <= 1024, "horizon is 1..1024"),
+                (self.columns == 0, "a forecast names no columns"),
+            )
+        else:
+            _require(
+                (0 <= self.period_s <= 86_400, "period_s is 0..86400"),
+                (1 <= self.input <= 1024, "input is 1..1024"),
+                (0 <= self.horizon <= 1024, "horizon is 0..1024"),
+                (1 <= self.columns <= 4096, "columns is 1..4096"),
+                (self.clock == "none", "only a forecast reads the clock"),
+            )
+        least = 2 if self.kind == "classify" else 0
         _require(
-            (1 <= self.period_s <= 86_400, "period_s is 1..86400"),
-            (2 <= self.input <= 1024, "input is 2..1024"),
-            (1 <= self.horizon <= 1024, "horizon is 1..1024"),
+            (least <= len(self.classes) <= 32 * least, "2 to 64 classes, or none where nothing is classified"),
+            (len(set(self.classes)) == len(self.classes), "each class once"),
         )
 
     @property
@@ -62,8 +82,14 @@ class TaskSpec:
 
     @property
     def channels(self) -> int:
-        """Numbers a reading becomes: scaled value, scaled change from the reading before, and the clock."""
-        return 2 if self.clock == "none" else 4
+        """Numbers of a row as a model reads it. A reading of a forecast becomes its scaled value, its scaled change
+        from the one before, and the clock."""
+        return self.columns or (2 if self.clock == "none" else 4)
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that a model answers: one, or a score per class."""
+        return len(self.classes) or 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,8 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """n windows: `inputs` (n, input, channels); `targets` (n,), the scaled change; `last` and `truth` (n,) in the unit
-    of the series; `anchors` (n,), microseconds."""
+    """n windows: `inputs` (n, input, channels); `targets` (n,), the scaled change, or the number of the class; `last`,
+    the naive answer, and `truth` (n,) in the unit of the series (numbers of classes); `anchors` (n,), microseconds."""
 
     inputs: Inputs
     targets: Targets
@@ -78,7 +78,10 @@ class ClientData:
 
 
 def client_data(subject: str, series: Series, task: TaskSpec) -> ClientData:
-    """Cuts, scales and windows a series. Raises LearningError `training.series_short` if its fit part has no window."""
+    """Cuts, scales and windows a series. Raises LearningError `training.series_short` if its fit part has no window,
+    `training.spec_malformed` for a task that is no forecast (`examples` makes the data of those)."""
+    if task.kind != "forecast":
+        raise LearningError("training.spec_malformed", detail=f"a series of one property is no data to {task.kind}")
     joined = _joined(series.times, task)
     edges = [0, *(int(cut * len(series)) for cut in CUTS), len(series)]
     anchors = [_anchors(joined, begin, end, task) for begin, end in pairwise(edges)]

@@ -1,28 +1,18 @@
 """Modules of the installed architectures, and their parameters as flat vectors. torch lives here."""
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from importlib import import_module
 
 import numpy as np
 import torch
 
-from didymos_learning.architectures import check_model, sizes_of
+from didymos_learning.architectures import architecture, check_model, sizes_of
 from didymos_learning.errors import LearningError
 from didymos_learning.layout import Layout
-from didymos_learning.models.cnn1d import Cnn1d
 from didymos_learning.models.forecaster import ForecastModule
-from didymos_learning.models.lstm import Lstm
-from didymos_learning.models.transformer import Transformer
-from didymos_learning.spec import ModelSpec, TaskSpec
+from didymos_learning.spec import ModelSpec
 from didymos_learning.vector import Flat
 
 __all__ = ["ForecastModule", "build", "initial", "read_flat", "write_flat"]
-
-_MODULES: Final[Mapping[str, Callable[[Mapping[str, int], TaskSpec], ForecastModule]]] = {
-    "cnn1d": Cnn1d,
-    "lstm": Lstm,
-    "transformer": Transformer,
-}
 
 
 def build(spec: ModelSpec, seed: int) -> ForecastModule:
@@ -31,9 +21,14 @@ def build(spec: ModelSpec, seed: int) -> ForecastModule:
     Raises LearningError `training.architecture_unknown`, `training.layout_mismatched`.
     """
     check_model(spec)
+    place, _, name = architecture(spec.arch).module.partition(":")
+    module = getattr(import_module(place), name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _MODULES[spec.arch](sizes_of(spec.arch, spec.version, spec.args, spec.task), spec.task)
+        built = module(sizes_of(spec.arch, spec.version, spec.args, spec.task), spec.task)
+    if not isinstance(built, ForecastModule):
+        raise LearningError("training.architecture_unknown", arch=spec.arch, detail=f"{name} is no ForecastModule")
+    return built
 
 
 def initial(spec: ModelSpec, seed: int) -> Flat:

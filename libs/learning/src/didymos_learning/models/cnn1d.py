@@ -12,7 +12,7 @@ from didymos_learning.spec import TaskSpec
 class Cnn1d(ForecastModule):
     def __init__(self, sizes: Mapping[str, int], task: TaskSpec) -> None:
         width, groups = sizes["width"], sizes["groups"]
-        super().__init__(width, sizes["skip"], task.channels)
+        super().__init__(width, sizes["skip"], task)
         self.first = nn.Conv1d(task.channels, width, 5, padding=2)
         self.first_norm = nn.GroupNorm(groups, width)
         self.second = nn.Conv1d(width, width, 5, padding=2)

@@ -1,18 +1,23 @@
-"""What all forecasters share: features of a window, and a linear head that begins at zero."""
+"""What all models share: features of a window, and a linear head that begins at zero."""
 
 from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
 
+from didymos_learning.spec import TaskSpec
+
 
 class ForecastModule(nn.Module):
-    """(n, input, channels) to (n,): the scaled change `horizon` steps ahead. No batch statistics, no dropout."""
+    """(n, input, channels) to (n,), the scaled change from the naive answer, or to (n, classes), the scores of each.
 
-    def __init__(self, features: int, skip: int, channels: int) -> None:
+    No batch statistics, no dropout.
+    """
+
+    def __init__(self, features: int, skip: int, task: TaskSpec) -> None:
         super().__init__()
         self.skip = skip
-        self.head = nn.Linear(features + skip * channels, 1)
+        self.head = nn.Linear(features + skip * task.channels, task.outputs)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -29,4 +34,4 @@ class ForecastModule(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         out: Tensor = self.head(self.features(inputs))
-        return out[:, 0]
+        return out[:, 0] if self.head.out_features == 1 else out

@@ -10,7 +10,7 @@ from didymos_learning.spec import TaskSpec
 
 class Lstm(ForecastModule):
     def __init__(self, sizes: Mapping[str, int], task: TaskSpec) -> None:
-        super().__init__(sizes["units"], sizes["skip"], task.channels)
+        super().__init__(sizes["units"], sizes["skip"], task)
         self.body = nn.LSTM(task.channels, sizes["units"], batch_first=True)
 
     def embed(self, inputs: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from didymos_learning.spec import TaskSpec
 class Transformer(ForecastModule):
     def __init__(self, sizes: Mapping[str, int], task: TaskSpec) -> None:
         width, patch = sizes["width"], sizes["patch"]
-        super().__init__(width, sizes["skip"], task.channels)
+        super().__init__(width, sizes["skip"], task)
         self.patch = patch
         self.position = nn.Parameter(torch.randn(task.input // patch, width) * 0.02)
         self.embed_patch = nn.Linear(patch * task.channels, width)
