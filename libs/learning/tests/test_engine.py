@@ -134,7 +134,7 @@ def test_parameters_that_are_none_are_refused() -> None:
     with pytest.raises(LearningError, match=r"training\.update_not_finite"):
         train_chunk(engine, people, np.full(spec.model.layout.size, np.nan, dtype=np.float32), spec, 1)
     with pytest.raises(LearningError, match=r"training\.strategy_needs_individual"):
-        federate(replace(spec, strategy=replace(spec.strategy, name="median")), [people])
+        federate(replace(spec, strategy=replace(spec.strategy, name="median"), masking="pairwise"), [people])
 
 
 def test_the_order_of_chunks_is_the_order_of_the_sum() -> None:

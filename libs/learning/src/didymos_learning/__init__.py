@@ -15,6 +15,7 @@ from didymos_learning.series import Series, read_glucose, series_of
 from didymos_learning.spec import (
     SEED_BYTES,
     CohortSpec,
+    CompressionSpec,
     LocalSpec,
     Masking,
     ModelSpec,
@@ -24,7 +25,19 @@ from didymos_learning.spec import (
     TaskSpec,
     derive,
 )
-from didymos_learning.strategies import ByIndividual, BySum, ServerState, Strategy, Total, settings_of, strategy_of
+from didymos_learning.strategies import (
+    ByIndividual,
+    BySum,
+    Carried,
+    Contribution,
+    ServerState,
+    Strategy,
+    Total,
+    check_strategy,
+    settings_of,
+    strategies,
+    strategy_of,
+)
 from didymos_learning.valuation import dot_score, leave_one_out, tranche_scores
 from didymos_learning.vector import Flat, clipped, flat_bytes, flat_view, norm, ordered_sum, weighted_mean
 from didymos_learning.windows import (
@@ -45,9 +58,12 @@ __all__ = [
     "SEED_BYTES",
     "ByIndividual",
     "BySum",
+    "Carried",
     "ClientData",
     "ClientFacts",
     "CohortSpec",
+    "CompressionSpec",
+    "Contribution",
     "Decision",
     "Flat",
     "Interval",
@@ -69,6 +85,7 @@ __all__ = [
     "Windows",
     "bootstrap",
     "check_model",
+    "check_strategy",
     "client_data",
     "clipped",
     "decide",
@@ -93,6 +110,7 @@ __all__ = [
     "scale_of",
     "series_of",
     "settings_of",
+    "strategies",
     "strategy_of",
     "tranche_scores",
     "validation_windows",

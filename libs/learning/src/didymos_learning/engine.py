@@ -4,22 +4,27 @@ Parameters and gradients of the module are views into two flat tensors, so loadi
 optimiser step a few operations on vectors. `torch.set_num_threads(1)` is the caller's: use processes, not threads.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, huber_loss, mse_loss
 
+from didymos_learning.errors import LearningError
+from didymos_learning.local import EngineLocal
 from didymos_learning.models import ForecastModule, build
-from didymos_learning.spec import LocalSpec, ModelSpec, RunSpec, derive
+from didymos_learning.spec import LocalSpec, ModelSpec, RunSpec
+from didymos_learning.strategies import ByIndividual, Carried, plain, settings_of, strategy_of
 from didymos_learning.valuation import dot_score
-from didymos_learning.vector import Flat, Wide, clipped
+from didymos_learning.vector import Flat, Wide
 from didymos_learning.windows import ClientData, Inputs, Windows
 
 AT_ONCE: Final = 4096  # windows of one forward pass where nothing is learnt
+NOTHING: Final = Carried()  # no strategy of the weighted mean carries more than the parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +39,18 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class ChunkResult:
-    """`total` (d,): the sum of w_i clip(y_i - x) in client order, from zero, in float32; `weight`: the sum of w_i."""
+    """`total` (width,): the sum of the contributions in client order, from zero, in float32; `weight`: of their weights.
+
+    A contribution is w_i clip(y_i - x), unless the strategy says otherwise. `states`: what its clients keep, by subject.
+    `updates`: the single updates (d,), for a strategy that compares them; else none.
+    """
 
     total: Flat
     weight: float
     count: int
     trained: tuple[Trained, ...]
+    states: Mapping[str, Flat] = field(default_factory=dict)
+    updates: tuple[Flat, ...] = ()
 
 
 class Engine:
@@ -51,6 +62,7 @@ class Engine:
         self.module: ForecastModule = build(model, 0)
         self._params = torch.zeros(model.layout.size)
         self._grads = torch.zeros(model.layout.size)
+        self.steps = 0  # of the optimiser, since this engine was made
         named = dict(self.module.named_parameters())
         for slot in self.layout.slots:
             place = slice(slot.offset, slot.offset + slot.size)
@@ -89,10 +101,38 @@ class Engine:
             (loss * (len(targets) / len(windows))).backward()  # type: ignore[no-untyped-call]
         return self._grads.numpy().copy()
 
-    def train(self, windows: Windows, local: LocalSpec, rate: float, seed: int) -> Iterator[float]:
-        """Trains the loaded parameters on the windows; yields the mean loss after each epoch. Stops at `max_steps`."""
+    def loss(self, params: Flat, windows: Windows, huber: float | None) -> float:
+        """The mean loss over all windows at `params` (d,)."""
+        self.load(params)
+        total = 0.0
+        with torch.no_grad():
+            for part in _parts(len(windows), AT_ONCE):
+                targets = torch.from_numpy(windows.targets[part])
+                total += float(_loss(self.module(torch.from_numpy(windows.inputs[part])), targets, huber)) * len(
+                    targets
+                )
+        return total / len(windows)
+
+    def train(
+        self,
+        windows: Windows,
+        local: LocalSpec,
+        rate: float,
+        seed: int,
+        *,
+        drift: Flat | None = None,
+        pull: tuple[float, Flat] | None = None,
+        only: NDArray[np.bool_] | None = None,
+    ) -> Iterator[float]:
+        """Trains the loaded parameters on the windows; yields the mean loss after each epoch. Stops at `max_steps`.
+
+        `drift`, `pull`, `only`: as `strategies.Local.train`; without a pull, `mu` pulls to the loaded parameters.
+        """
         inputs, targets = torch.from_numpy(windows.inputs), torch.from_numpy(windows.targets)
-        start = self._params.clone() if local.mu else None
+        strength = local.mu if pull is None else pull[0]
+        anchor = (self._params.clone() if pull is None else torch.from_numpy(pull[1])) if strength else None
+        added = None if drift is None else torch.from_numpy(drift)
+        moving = None if only is None else torch.from_numpy(only)
         step = _Stepper(self._params, self._grads, local.optimiser, rate)
         order = np.random.Generator(np.random.Philox(key=seed))
         left = local.max_steps or local.epochs * len(windows)
@@ -103,9 +143,14 @@ class Engine:
                 self._grads.zero_()
                 loss = _loss(self.module(inputs[chosen]), targets[chosen], local.huber)
                 loss.backward()  # type: ignore[no-untyped-call]
-                if start is not None:
-                    self._grads.add_(self._params - start, alpha=local.mu)
+                if anchor is not None:
+                    self._grads.add_(self._params - anchor, alpha=strength)
+                if added is not None:
+                    self._grads.add_(added)
+                if moving is not None:
+                    self._grads.mul_(moving)
                 step()
+                self.steps += 1
                 losses += float(loss.detach()) * len(chosen)
                 left -= 1
             yield losses / len(windows)
@@ -139,25 +184,34 @@ def train_chunk(
     spec: RunSpec,
     round_: int,
     validation: Flat | None = None,
+    carried: Carried = NOTHING,
 ) -> ChunkResult:
     """One round (from 1) of these clients from `params` (d,); scored if there is a validation gradient (d,).
 
     A client's randomness is `derive(seed, "client", round, subject)`: the same bits in whatever chunk it is trained.
-    Raises LearningError `training.layout_mismatched`, `training.update_not_finite`.
+    `carried`: what the strategy sends beside the parameters, and what these clients kept from earlier rounds.
+    Raises LearningError `training.layout_mismatched`, `training.update_not_finite`, `training.strategy_unknown`.
     """
-    total = np.zeros(engine.layout.size, dtype=np.float32)
-    trained: list[Trained] = []
-    rate = spec.local.rate(round_, spec.rounds)
+    strategy = strategy_of(spec.strategy, "none")
+    settings, single = settings_of(strategy, spec.strategy), isinstance(strategy, ByIndividual)
+    contribute = plain if isinstance(strategy, ByIndividual) else strategy.contribute
+    size = engine.layout.size
+    total = np.zeros(size if isinstance(strategy, ByIndividual) else strategy.width(size, settings), dtype=np.float32)
+    trained, states, updates = list[Trained](), dict[str, Flat](), list[Flat]()
     for client in clients:
-        engine.load(params)
-        seed = derive(spec.seed, "client", round_, client.subject)
-        *_, loss = engine.train(client.fit, spec.local, rate, seed)
-        update = clipped(engine.params() - params, spec.local.clip)
-        weight = min(float(len(client.fit)), spec.cohort.max_weight)
-        total += np.multiply(update, np.float32(weight))
-        score = None if validation is None else dot_score(update, validation)
-        trained.append(Trained(client.subject, weight, loss, score))
-    return ChunkResult(total, float(sum(one.weight for one in trained)), len(trained), tuple(trained))
+        kept = carried.states.get(client.subject)
+        made = contribute(EngineLocal(engine, client, spec, round_), params, carried.broadcast, kept, settings)
+        if made.vector.shape != total.shape:
+            raise LearningError("training.layout_mismatched", expected=total.size, actual=made.vector.shape)
+        total += made.vector
+        if made.state is not None:
+            states[client.subject] = made.state
+        if single:
+            updates.append(made.update)
+        score = None if validation is None else dot_score(made.update, validation)
+        trained.append(Trained(client.subject, made.weight, made.loss, score))
+    weight = float(sum(one.weight for one in trained))
+    return ChunkResult(total, weight, len(trained), tuple(trained), states, tuple(updates))
 
 
 def validation_gradient(engine: Engine, params: Flat, validation: Windows, spec: RunSpec) -> Flat:

@@ -141,11 +141,23 @@ class LocalSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CompressionSpec:
+    """How members shorten what they send. `share`: of the coordinates, for top-k and rand-k."""
+
+    kind: Literal["none", "top-k", "int8", "rand-k"]
+    share: float
+
+    def __post_init__(self) -> None:
+        _require((0.0 < self.share <= 1.0, "share is in (0, 1]"))
+
+
+@dataclass(frozen=True, slots=True)
 class StrategySpec:
     """A strategy by name, with its settings."""
 
     name: str
     settings: Mapping[str, float]
+    compression: CompressionSpec = CompressionSpec("none", 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +221,7 @@ class RunSpec:
     cohort: CohortSpec
     seed: bytes
     masking: Masking
-    engine: Literal["loop"]
+    engine: Literal["loop", "stacked"]
     personal: PersonalSpec
     validation: bytes
 

@@ -11,6 +11,9 @@ TRAINING_STRATEGY_UNKNOWN = Row(
 TRAINING_STRATEGY_NEEDS_INDIVIDUAL = Row(
     "training.strategy_needs_individual", 422, "INVALID_ARGUMENT", "never", "This strategy needs single updates"
 )
+TRAINING_STRATEGY_NOT_MASKED = Row(
+    "training.strategy_not_masked", 422, "INVALID_ARGUMENT", "never", "Masks cannot carry this strategy or compression"
+)
 TRAINING_SPEC_MALFORMED = Row(
     "training.spec_malformed", 422, "INVALID_ARGUMENT", "never", "The specification of a run breaks its rules"
 )
@@ -64,6 +67,9 @@ TRAINING_SIGNAL_INVALID = Row(
 )
 TRAINING_SITE_NOT_ENROLLED = Row(
     "training.site_not_enrolled", 403, "PERMISSION_DENIED", "never", "No pinned organisation enrolled this site"
+)
+TRAINING_SITE_RESTING = Row(
+    "training.site_resting", 503, "UNAVAILABLE", "later", "Whoever runs this site lets it train at other times"
 )
 TRAINING_LEASE_LOST = Row("training.lease_lost", 503, "UNAVAILABLE", "later", "Another coordinator drives this run now")
 TRAINING_ASSUMPTION_OUT_OF_RANGE = Row(

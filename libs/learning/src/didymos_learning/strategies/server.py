@@ -9,7 +9,7 @@ from didymos_learning.strategies.strategy import BySum, ServerState, Settings, T
 from didymos_learning.vector import Flat, Wide
 
 
-def _init(params: Flat) -> ServerState:
+def _init(params: Flat, _settings: Settings) -> ServerState:
     return ServerState(params, (np.zeros_like(params), np.zeros_like(params)))
 
 
