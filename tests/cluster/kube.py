@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -116,7 +117,8 @@ class Kube:
         if not pids:
             raise CommandError(f"no process of {name} was found")
         for pid in pids:
-            os.kill(pid, 9)
+            with suppress(ProcessLookupError):  # a child that ended with its parent
+                os.kill(pid, 9)
         async with asyncio.timeout(120):
             while not any(restarts(each) > before for each in await self.pods() if each["metadata"]["name"] == name):  # noqa: ASYNC110 - a client polls
                 await asyncio.sleep(POLL_SECONDS)

@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.cluster.kube import Kube, component_of
+from tests.cluster.kube import CommandError, Kube, component_of
 
 READY_SECONDS: Final = 300.0
 CALM_SECONDS: Final = 5.0  # of load before and after what is done
 BACK_ENDS: Final = ("kafka", "postgresql", "redis")
 HPA_SECONDS: Final = 240.0
 RELEASE: Final = "didymos"
+STARVED: Final = "16Mi"  # of memory, for migrations that are to fail
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,30 @@ def upgrading(chart: str, *values: str) -> Callable[[Kube], Awaitable[str]]:
     return change
 
 
+def failing_migration(chart: str, *values: str) -> Callable[[Kube], Awaitable[str]]:
+    """An upgrade whose migrations are killed for want of memory: it fails, and no pod of the old release is touched."""
+    starved = ",".join(f"jobs.resources.{kind}.memory={STARVED}" for kind in ("requests", "limits"))
+
+    async def change(kube: Kube) -> str:
+        before = {pod["metadata"]["uid"] for pod in await kube.pods()}
+        given = (*values, "--set", starved)
+        try:
+            await kube.helm("upgrade", RELEASE, chart, "--reset-then-reuse-values", *given, "--wait", "--timeout", "5m")
+        except CommandError as error:
+            if "pre-upgrade hooks failed" not in str(error):
+                raise
+        else:
+            raise CommandError("an upgrade whose migrations were killed went on")
+        await asyncio.sleep(CALM_SECONDS)
+        after = {pod["metadata"]["uid"] for pod in await kube.pods()}
+        await kube.helm("rollback", RELEASE, "--wait", "--timeout", "5m")
+        if after != before:
+            raise CommandError(f"{len(before - after)} pods of the old release are gone")
+        return f"{len(before)} pods as before"
+
+    return change
+
+
 def raised_by_cpu(chart: str) -> Callable[[Kube], Awaitable[str]]:
     """The autoscaler adds a pod of ingestion under load; the release is as before afterwards."""
     role = "services.ingestion.roles.all.scaling"
@@ -105,5 +130,6 @@ def steps(chart: str, next_tag: str) -> list[Step]:
         Step("ingestion raised by CPU", raised_by_cpu(chart), devices=24),
         Step("kill a pod of each kind", kill_each_service),
         *(Step(f"kill {name}", killing(name)) for name in BACK_ENDS),
+        Step("upgrade whose migrations fail", failing_migration(chart, "--set", f"images.tag={next_tag}")),
         Step("upgrade and roll back", upgrading(chart, "--set", f"images.tag={next_tag}")),
     ]
