@@ -28,7 +28,7 @@ MARGIN: Final = 1.0
 
 
 def bounds_of(values: Wide) -> Bounds:
-    """Declared bounds of assumptions, from the past (n,) of a property. Raises LearningError `training.series_short`."""
+    """Bounds of assumptions, from the past (n,) of a property. Raises LearningError `training.series_short`."""
     if not len(values):
         raise LearningError("training.series_short", readings=0)
     beyond = MARGIN * float(values.std())
