@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from didymos_site.adapters.store import SqliteStore
 from didymos_site.adapters.voice import SignedVoice
 from didymos_site.application.answer_order import answer_order
 from didymos_site.application.ports import Ports
+from didymos_site.domain.hours import Hours, Limits
 from didymos_testing.clock import FixedClock
 from didymos_testing.site import (
     COORDINATOR,
@@ -40,6 +42,7 @@ class Running:
     post: Post
     people: list[Person]
     clock: FixedClock = field(default_factory=FixedClock)
+    limits: Limits = field(default_factory=lambda: Limits(Hours.parse(""), 0, UTC))
 
     def __post_init__(self) -> None:
         folder = Folder(self.path)
@@ -51,7 +54,8 @@ class Running:
         self.voice = SignedVoice(folder.signer(), folder.enrolment())
         self.trust = Trust(COORDINATOR.did, frozenset({ORGANISATION.did}), self.clock.now)
         self.ports = Ports(
-            self.store, self.post, self.learner, self.consent, self.voice, self.clock, folder.subjects(), b"x" * 32
+            self.store, self.post, self.learner, self.consent, self.voice, self.clock, folder.subjects(), b"x" * 32,
+            self.limits,
         )  # fmt: skip
 
     @property
@@ -67,7 +71,7 @@ class Running:
 
     def again(self) -> "Running":
         self.shut()
-        return Running(self.path, self.post, self.people, self.clock)
+        return Running(self.path, self.post, self.people, self.clock, self.limits)
 
     def shut(self) -> None:
         self.learner.shut()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from didymos_contracts.errors.platform import PLATFORM_INVALID_SETTING
 from didymos_did import Did, DidError, parse_did
@@ -21,6 +22,7 @@ from didymos_site.adapters.store import SqliteStore
 from didymos_site.adapters.voice import SignedVoice
 from didymos_site.application.ports import Ports
 from didymos_site.application.show_site import budget, refusals, status
+from didymos_site.domain.hours import Hours, Limits
 from didymos_site.entrypoints.attend import Patience, Site
 from didymos_site.settings import SiteSettings
 
@@ -35,6 +37,7 @@ async def bootstrap(settings: SiteSettings, clock: Clock | None = None) -> Async
         frozenset(_did(name, "ORGANISATIONS") for name in settings.organisations),
         clock.now,
     )
+    limits = _limits(settings)
     signer, subjects = folder.signer(), folder.subjects()
     voice = SignedVoice(signer, folder.enrolment())
     consent = WatchedConsent(subjects, folder.grants, clock)
@@ -42,7 +45,7 @@ async def bootstrap(settings: SiteSettings, clock: Clock | None = None) -> Async
     target = Target(settings.coordinator, settings.origin, "training-orchestration")
     patience = Patience(settings.first_pause_seconds, settings.most_pause_seconds, settings.beat_seconds)
     with folder.held(), ExitStack() as opened:
-        store, learner = SqliteStore(settings.folder / STORE), FolderLearner(settings.folder)
+        store, learner = SqliteStore(settings.folder / STORE), FolderLearner(settings.folder, settings.cpu_share)
         opened.callback(store.shut)
         opened.callback(learner.shut)
         async with Peer(where, clock, ids) as exchange:
@@ -50,7 +53,7 @@ async def bootstrap(settings: SiteSettings, clock: Clock | None = None) -> Async
             async with Peer(where, clock, ids, tokens) as identity, Peer(target, clock, ids, tokens) as coordinator:
                 secret = derived(folder.secret(), "didymos/site-secret/v1")
                 objects = PeerObjects(coordinator, signer.did)
-                ports = Ports(store, objects, learner, consent, voice, clock, subjects, secret)
+                ports = Ports(store, objects, learner, consent, voice, clock, subjects, secret, limits)
                 yield Site(coordinator, identity, consent, voice, ports, trust, patience)
 
 
@@ -60,6 +63,19 @@ def _did(text: str, name: str) -> Did:
     except DidError as error:
         full = f"{SiteSettings.env_prefix}{name}"
         raise PLATFORM_INVALID_SETTING.problem(name=full, detail=f"a DID is pinned here: {error.detail}") from error
+
+
+def _limits(settings: SiteSettings) -> Limits:
+    prefix = SiteSettings.env_prefix
+    try:
+        hours = Hours.parse(settings.hours)
+    except ValueError as error:
+        raise PLATFORM_INVALID_SETTING.problem(name=f"{prefix}HOURS", detail=str(error)) from error
+    try:
+        zone = ZoneInfo(settings.zone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise PLATFORM_INVALID_SETTING.problem(name=f"{prefix}ZONE", detail="a zone like Europe/Berlin") from error
+    return Limits(hours, settings.rounds_a_day, zone)
 
 
 async def run(settings: SiteSettings) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from didymos_site.adapters.protobuf import Trust
 from didymos_site.adapters.store import SqliteStore
 from didymos_site.adapters.voice import SignedVoice
 from didymos_site.application.ports import Ports
+from didymos_site.domain.hours import Hours, Limits
 from didymos_site.entrypoints.attend import Patience, Site
 from didymos_testing.did import STRANGER
 from didymos_testing.kit import Issuer
@@ -110,6 +112,9 @@ class Grants(GrantsServicer):
             await asyncio.sleep(0.05)
 
 
+ALWAYS = Limits(Hours.parse(""), 0, UTC)
+
+
 @asynccontextmanager
 async def attending(folder: Path, rounds: Rounds, grants: Grants | None = None) -> AsyncIterator[Site]:
     issuer, clock = Issuer(), SystemClock()
@@ -128,7 +133,7 @@ async def attending(folder: Path, rounds: Rounds, grants: Grants | None = None) 
         consent = WatchedConsent(place.subjects(), place.grants, clock, patience_seconds=0.05)
         async with Peer(targets[0], clock, ids) as coordinator, Peer(targets[1], clock, ids) as watched:
             objects = PeerObjects(coordinator, voice.site)
-            ports = Ports(store, objects, learner, consent, voice, clock, place.subjects(), b"x" * 32)
+            ports = Ports(store, objects, learner, consent, voice, clock, place.subjects(), b"x" * 32, ALWAYS)
             trust = Trust(COORDINATOR.did, frozenset({ORGANISATION.did}), clock.now)
             site = Site(coordinator, watched, consent, voice, ports, trust, Patience(0.01, 0.05, 0.1))
             task = asyncio.create_task(site.run())

@@ -1,6 +1,7 @@
 """Training on the files of this folder. Torch is loaded by the first order that trains, and by nothing else."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,11 +28,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class Pace:
+    """After work that took t seconds of a core, the next begins t (1 / share - 1) seconds later. For one thread."""
+
+    def __init__(self, share: float) -> None:
+        self._rest, self._rested = 1.0 / share - 1.0, 0.0
+
+    def run(self, work: Callable[[], T]) -> T:
+        time.sleep(max(0.0, self._rested - time.monotonic()))
+        begun = time.thread_time()
+        try:
+            return work()
+        finally:
+            self._rested = time.monotonic() + (time.thread_time() - begun) * self._rest
+
+
 class FolderLearner:
     """Fills `Learner`. One thread of its own: an order that was given up does not train beside the next one."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, cpu_share: float = 1.0) -> None:
+        self._folder, self._pace = folder, Pace(cpu_share)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="learner")
         self._data: dict[tuple[str, TaskSpec], ClientData] = {}
         self._engine: tuple[ModelSpec, Engine] | None = None
@@ -48,7 +64,7 @@ class FolderLearner:
         return await self._alone(lambda: self._personalise(spec, params, subject))
 
     async def _alone(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._pace.run, work)
 
     def _train(
         self, spec: RunSpec, params: Flat, round_: int, subjects: Sequence[Subject], gradient: Flat | None

@@ -33,6 +33,7 @@ create table if not exists score(run text, round int, twin text, score real not 
     primary key (run, round, twin)) strict;
 create table if not exists refusal(at_us int not null, run text not null, round int not null, step text not null,
     code text not null) strict;
+create table if not exists trained_on(day text, run text, round int, primary key (day, run, round)) strict;
 create table if not exists booking(grant_id text, run text, round int, primary key (grant_id, run, round)) strict;
 """
 REFUSALS: Final = 10_000  # kept for the owner
@@ -105,7 +106,7 @@ class SqliteStore:
         row = (*_name(header), site_state_bytes(state))
         self._file.execute("insert or replace into state values (?, ?, ?, ?)", row)
 
-    def keep_trained(self, order: TrainOrder, trained: Trained) -> None:
+    def keep_trained(self, order: TrainOrder, trained: Trained, day: str) -> None:
         header = order.header
         said = {
             "masking": order.masking, "grantee": order.grantee, "purpose": order.purpose, "cohort": order.cohort,
@@ -118,6 +119,12 @@ class SqliteStore:
         with self._writing() as file:
             file.execute("delete from trained where run = ? and round < ?", (header.run, header.round))
             file.execute("insert or replace into trained values (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            file.execute("delete from trained_on where day < ?", (day,))
+            file.execute("insert or ignore into trained_on values (?, ?, ?)", (day, header.run, header.round))
+
+    def trained_on(self, day: str, run: str, round_: int) -> int:
+        query = "select count(*) from trained_on where day = ? and not (run = ? and round = ?)"
+        return int(self._file.execute(query, (day, run, round_)).fetchone()[0])
 
     def opened(self, header: Header) -> TrainOrder | None:
         query = 'select "order" from trained where run = ? and round = ? and params = ?'

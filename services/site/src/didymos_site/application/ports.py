@@ -9,6 +9,7 @@ from didymos_kit.clock import Clock
 from didymos_learning import Flat, RunSpec
 from didymos_privacy import SiteMessage, SiteState
 
+from didymos_site.domain.hours import Limits
 from didymos_site.domain.order import Digest, Header, TrainOrder
 from didymos_site.domain.subject import Subject
 
@@ -157,7 +158,11 @@ class Store(Protocol):
     def keep_state(self, header: Header, state: SiteState) -> None:
         """Where an attempt stands after an order that was refused."""
 
-    def keep_trained(self, order: TrainOrder, trained: Trained) -> None: ...
+    def keep_trained(self, order: TrainOrder, trained: Trained, day: str) -> None:
+        """`day`: the one whose rounds it is among."""
+
+    def trained_on(self, day: str, run: str, round_: int) -> int:
+        """Rounds trained on a day, this one left out."""
 
     def opened(self, header: Header) -> TrainOrder | None:
         """The order that this site trained for, in any attempt of the round, from the same parameters."""
@@ -190,3 +195,4 @@ class Ports:
     clock: Clock
     subjects: Mapping[TwinId, Subject]
     secret: bytes
+    limits: Limits

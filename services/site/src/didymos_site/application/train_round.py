@@ -6,7 +6,7 @@ from secrets import token_bytes
 from didymos_contracts.errors import Problem
 from didymos_contracts.errors.identity import CONSENT_STALE
 from didymos_contracts.errors.privacy import PRIVACY_NOT_GRANTED, PRIVACY_SECOND_VECTOR_REFUSED
-from didymos_contracts.errors.training import TRAINING_LAYOUT_MISMATCHED, TRAINING_SPEC_MALFORMED
+from didymos_contracts.errors.training import TRAINING_LAYOUT_MISMATCHED, TRAINING_SITE_RESTING, TRAINING_SPEC_MALFORMED
 from didymos_did import Reason
 from didymos_kit.faults import fault_point
 from didymos_learning import Flat, RunSpec, check_model, flat_bytes, flat_view
@@ -92,9 +92,14 @@ async def _trained(order: TrainOrder, spec: RunSpec, admitted: Admitted, ports: 
     kept = ports.store.trained(header)
     if kept is not None and kept.twins == admitted.twins:
         return kept
+    now = ports.clock.now()
+    day = ports.limits.day(now)
+    resting = ports.limits.refuses(now, ports.store.trained_on(day, header.run, header.round))
+    if resting:
+        raise TRAINING_SITE_RESTING.problem(detail=resting)
     params = await params_of(header.params, spec, ports)
     gradient = await params_of(order.gradient, spec, ports) if order.gradient else None
     subjects = [ports.subjects[twin] for twin in admitted.twins]
     trained = await ports.learner.train(spec, params, header.round, subjects, gradient)
-    ports.store.keep_trained(order, trained)
+    ports.store.keep_trained(order, trained, day)
     return trained
