@@ -47,7 +47,7 @@ async def put(world: TwinWorld, data: bytes) -> bytes:
     return digest
 
 
-async def register(world: TwinWorld, params: bytes, twin: str = "", **card: Any) -> str:
+async def register(world: TwinWorld, params: bytes, twin: str = "", at_ms: int = 1, **card: Any) -> str:
     """A model in the log, with the card that the registry gives it."""
     task, spec = SPEC.model.task, await put(world, SPEC.to_json())
     said = {
@@ -65,7 +65,7 @@ async def register(world: TwinWorld, params: bytes, twin: str = "", **card: Any)
     headers = envelope.build(
         envelope.Envelope(uuid4().hex, "didymos://test/training", event.DESCRIPTOR.full_name, world.house.clock.now())
     )
-    record = Record(MODEL.name, (twin or event.task).encode(), event.SerializeToString(), headers, 1)
+    record = Record(MODEL.name, (twin or event.task).encode(), event.SerializeToString(), headers, at_ms)
     async with world.house.event_log.writer("test.training") as writer:
         await writer.append([record])
     return model
@@ -150,3 +150,61 @@ async def test_a_forecast_is_granted_by_its_task(tmp_path: Path) -> None:
             nothing = await client.get(path, params={"property": "insulin/bolus"})
     assert allowed.status_code == 200
     assert problem_codes([denied, nothing]) == [(404, "platform.not_found")] * 2
+
+
+async def test_a_forecast_says_how_strange_the_newest_reading_is_and_what_would_follow_others(tmp_path: Path) -> None:
+    async with twin_world(tmp_path) as world:
+        token = await a_day(world, 400)
+        model = await register(world, await put(world, parameters(SPEC)))
+        found = await forecast(world, token, model)
+        path = f"/v1/twins/{world.twin}/what-if"
+        async with world.rest(world.owner) as client:
+            answer = await client.post(path, json={"property": GLUCOSE, "values": [130.0, 131.5]})
+            refused = [
+                await client.post(path, json={"property": GLUCOSE, "values": values})
+                for values in ([900.0], [120.0] * 10)
+            ]
+    said = answer.json()
+    assert answer.status_code == 200, answer.text
+    assert (said["model"], said["mean"]) == (model, 131.5)  # untrained: as it is
+    assert 0.0 < said["support"] <= 1.0
+    assert said["note"].startswith("associational")
+    assert 0.0 < found["anomaly"]["chance"] <= 1.0
+    assert (found["anomaly"]["alarm"], found["withdrawn"]) == (False, "")
+    assert problem_codes(refused) == [(422, "training.assumption_out_of_range")] * 2
+
+
+async def test_without_a_model_nothing_can_be_assumed(tmp_path: Path) -> None:
+    async with twin_world(tmp_path) as world:
+        token = await a_day(world)
+        async with world.rest(world.owner) as client:
+            answer = await client.post(
+                f"/v1/twins/{world.twin}/what-if", json={"property": GLUCOSE, "values": [130.0]},
+                headers={"consistency-token": token},
+            )  # fmt: skip
+    assert problem_codes([answer]) == [(409, "forecast.no_model")]
+
+
+async def test_an_own_model_that_lost_its_gain_is_passed_over_for_the_shared_one(tmp_path: Path) -> None:
+    async with twin_world(tmp_path) as world:
+        begin = world.house.clock.now_us() - 900 * PERIOD_US
+        await world.create()
+        random = np.random.default_rng(0)
+        values = 120.0 + np.cumsum(random.normal(0, 1.5, 900))
+        times = [begin + at * PERIOD_US for at in range(900)]
+        token = await world.send([float(value) for value in values], times)
+        _, consent = await world.grant(INSTITUTE, a_terms(actions=[Action.TRAIN]))
+        await world.house.wait(consent)
+        params = parameters(SPEC)
+        wrong = flat_view(params, SPEC.model.layout.size).copy()
+        SPEC.model.layout.view(wrong, SPEC.model.layout.slot("head.bias"))[0] = 3.0
+        shared = await register(world, await put(world, params))
+        recipient = Recipient(world.house.keys.secret(PERSONAL_MODELS))
+        sealed = seal_to(recipient.public, personal(flat_bytes(wrong)), model_info(RUN, world.twin))
+        digest = await put(world, sealed)
+        own = await register(world, digest, world.twin, at_ms=(begin + 400 * PERIOD_US) // 1000)
+        async with asyncio.timeout(20):
+            found = await forecast(world, token, shared)
+            while not found["withdrawn"]:
+                found = await forecast(world, token, shared)
+    assert (found["withdrawn"], found["model"], found["personal"]) == (own, shared, False)

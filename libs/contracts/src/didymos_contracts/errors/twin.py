@@ -25,6 +25,9 @@ READ_TOKEN_TIMEOUT = Row(
 FORECAST_NO_HISTORY = Row(
     "forecast.no_history", 404, "NOT_FOUND", "later", "There is no reading of this property to forecast from"
 )
+FORECAST_NO_MODEL = Row(
+    "forecast.no_model", 409, "FAILED_PRECONDITION", "later", "No model can answer for this twin now"
+)
 COMMAND_NOT_ALLOWED = Row(
     "command.not_allowed", 403, "PERMISSION_DENIED", "never", "No grant in force covers this command"
 )

@@ -30,7 +30,7 @@ class ModelTail:
             case "ModelRegistered":
                 said = ModelRegistered.FromString(record.value)
                 try:
-                    served = served_of(said)
+                    served = served_of(said, record.at_ms * 1000)
                 except (ValueError, KeyError, TypeError) as error:
                     log.get().warning("twin.model_passed_over", model=said.model_id, error=type(error).__name__)
                     return
@@ -48,7 +48,7 @@ class ModelTail:
         return self._models.get(model_id)
 
 
-def served_of(said: ModelRegistered) -> Served:
+def served_of(said: ModelRegistered, since_us: int) -> Served:
     """What serving needs of a card. Raises ValueError, KeyError or TypeError for a card of another shape."""
     card = json.loads(said.card)
     task = card["task"]
@@ -62,7 +62,7 @@ def served_of(said: ModelRegistered) -> Served:
     return Served(
         said.model_id, said.run, said.twin, said.task, name, str(task["unit"]), period_us,
         int(task["input"]), int(task["horizon"]) * period_us, bytes.fromhex(card["spec"]), said.params_digest, low,
-        high, metrics,
+        high, metrics, since_us,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from didymos_twin_state.application.ports import Marks
 from didymos_twin_state.application.read_history import Past
 from didymos_twin_state.application.read_twin import Places, Twins, part_of
 from didymos_twin_state.domain.columns import Readings
-from didymos_twin_state.domain.forecast import DEFAULT_HORIZON_US, Forecast, Served, naive
+from didymos_twin_state.domain.forecast import DEFAULT_HORIZON_US, Forecast, Served, Strangeness, naive
 from didymos_twin_state.domain.twin import TwinState
 
 SPAN_US: Final = 30 * 86_400_000_000  # what is read of the past: scales and bands need some weeks
@@ -43,11 +43,28 @@ class Prediction:
 
     mean: float
     width: float | None
+    strangeness: Strangeness | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """A prediction under an assumption inside `low`..`high`; `support`: how much of the past is as unusual as it."""
+
+    prediction: Prediction
+    support: float
+    low: float
+    high: float
 
 
 class Predictor(Protocol):
     async def predict(self, model: Served, readings: Readings) -> Prediction:
         """Raises NoForecastError."""
+
+    async def what_if(self, model: Served, readings: Readings, values: Sequence[float]) -> Assumed:
+        """Had the newest readings been `values`. Raises NoForecastError, TRAINING_ASSUMPTION_OUT_OF_RANGE."""
+
+    async def earns(self, own: Served, shared: Served, readings: Readings) -> bool:
+        """Whether, since it was registered, `own` kept the gain over `shared` that it was accepted for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +84,12 @@ async def make_forecast(twin: TwinId, name: str, reader: Reader, parts: Forecast
 
     It speaks of the time one horizon after the last reading, whenever that was.
     """
-    state = await parts.twins.state(twin)
-    chosen = candidates(state, name, parts.models)
-    horizon_us = chosen[0].horizon_us if chosen else DEFAULT_HORIZON_US
-    parts.permits.require(reader, Action.DERIVE, twin, feature(name), forecast_task(name, horizon_us))
-    if not state.exists:
-        raise PLATFORM_NOT_FOUND.problem(twin=twin)
-    readings = await _recent(twin, name, state, parts.past)
-    if not len(readings) or readings.numbers is None:
-        raise FORECAST_NO_HISTORY.problem(twin=twin, property=name)
+    chosen, horizon_us, readings = await asked(twin, name, reader, parts)
     made_at_us, reason = parts.clock.now_us(), "no_model"
+    withdrawn = await _withdrawn(chosen, readings, parts.predictor)
     for model in chosen:
+        if model.model_id == withdrawn:
+            continue
         if model.unit not in ("", readings.unit):
             reason = "other_unit"
             continue
@@ -90,9 +102,39 @@ async def make_forecast(twin: TwinId, name: str, reader: Reader, parts: Forecast
         low, high = (model.low, model.high) if found.width is None else (-found.width, found.width)
         return Forecast(
             found.mean, found.mean + low, found.mean + high, readings.unit, at_us, made_at_us, model.model_id,
-            model.personal,
+            model.personal, strangeness=found.strangeness, withdrawn=withdrawn,
         )  # fmt: skip
     return naive(readings, horizon_us, made_at_us, reason)
+
+
+async def asked(twin: TwinId, name: str, reader: Reader, parts: Forecasting) -> tuple[list[Served], int, Readings]:
+    """The models to ask, how far they look (microseconds), and the past, for whoever may derive this forecast.
+
+    Raises PLATFORM_NOT_FOUND, CONSENT_STALE, FORECAST_NO_HISTORY.
+    """
+    state = await parts.twins.state(twin)
+    chosen = candidates(state, name, parts.models)
+    horizon_us = chosen[0].horizon_us if chosen else DEFAULT_HORIZON_US
+    parts.permits.require(reader, Action.DERIVE, twin, feature(name), forecast_task(name, horizon_us))
+    if not state.exists:
+        raise PLATFORM_NOT_FOUND.problem(twin=twin)
+    readings = await _recent(twin, name, state, parts.past)
+    if not len(readings) or readings.numbers is None:
+        raise FORECAST_NO_HISTORY.problem(twin=twin, property=name)
+    return chosen, horizon_us, readings
+
+
+async def _withdrawn(chosen: Sequence[Served], readings: Readings, predictor: Predictor) -> str:
+    """The twin's own model, if it lost its gain over the shared one of its run; else nothing."""
+    for own in chosen:
+        shared = [other for other in chosen if not other.personal and other.run == own.run]
+        if own.personal and shared:
+            try:
+                if not await predictor.earns(own, shared[0], readings):
+                    return own.model_id
+            except NoForecastError:
+                continue
+    return ""
 
 
 def candidates(state: TwinState, name: str, models: Models) -> list[Served]:

@@ -16,7 +16,7 @@ LEAST_ERRORS: Final = 20  # fewer give no band: it is as wide as the values are
 class Served:
     """A registered model as far as serving needs it. `low`, `high`: the 80 % band around its mean, in the unit.
 
-    `input` readings of `period_us` are read, to say what is `horizon_us` after the last of them.
+    `input` readings of `period_us` are read, to say what is `horizon_us` after the last. `since_us`: registered.
     """
 
     model_id: str
@@ -33,6 +33,7 @@ class Served:
     low: float
     high: float
     metrics: dict[str, float]
+    since_us: int = 0
 
     @property
     def personal(self) -> bool:
@@ -40,8 +41,20 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
+class Strangeness:
+    """How rare an error as large as that of the newest reading is; `alarm`: 3 of the last 5 were below 0.001."""
+
+    chance: float
+    alarm: bool
+    compared: int
+
+
+@dataclass(frozen=True, slots=True)
 class Forecast:
-    """Mean and an 80 % band at `at_us`. `fallback` says why the naive forecast was given; empty if a model made it."""
+    """Mean and an 80 % band at `at_us`. `fallback` says why the naive forecast was given; empty if a model made it.
+
+    `withdrawn`: the twin's own model, if drift took its gain away and the shared one speaks.
+    """
 
     mean: float
     low: float
@@ -52,6 +65,8 @@ class Forecast:
     model_id: str = ""
     personal: bool = False
     fallback: str = ""
+    strangeness: Strangeness | None = None
+    withdrawn: str = ""
 
 
 def naive(readings: Readings, horizon_us: int, made_at_us: int, reason: str) -> Forecast:

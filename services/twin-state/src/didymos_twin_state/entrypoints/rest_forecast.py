@@ -1,20 +1,32 @@
 """REST of forecasts and of the models that serve a twin."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from didymos_contracts.errors.identity import CONSENT_STALE
 from didymos_contracts.errors.platform import PLATFORM_NOT_FOUND
-from didymos_contracts.errors.twin import FORECAST_NO_HISTORY, READ_TOKEN_TIMEOUT
+from didymos_contracts.errors.training import TRAINING_ASSUMPTION_OUT_OF_RANGE
+from didymos_contracts.errors.twin import FORECAST_NO_HISTORY, FORECAST_NO_MODEL, READ_TOKEN_TIMEOUT
 from didymos_did import Did, TwinId
+from didymos_kit.http.body import Strict, accepts
 from didymos_kit.http.principal import Caller
 from didymos_kit.http.problems import problems
 from fastapi import APIRouter, Query
+from pydantic import Field
 
 from didymos_twin_state.application.make_forecast import Forecasting, candidates, duration_text, make_forecast
 from didymos_twin_state.application.read_twin import read_twin
+from didymos_twin_state.application.what_if import NOTE, what_if
 from didymos_twin_state.domain.forecast import Served
 from didymos_twin_state.entrypoints.shapes import reader_of
 from didymos_twin_state.entrypoints.waiting import Arrivals, TokenHeader
+
+
+class Assumption(Strict):
+    """`values`: what the newest readings of the property shall have been, oldest first, in its unit."""
+
+    property: str = Field(min_length=1, max_length=256)
+    values: list[float] = Field(min_length=1, max_length=1024)
 
 
 def routes(parts: Forecasting, arrivals: Arrivals) -> APIRouter:
@@ -31,7 +43,24 @@ def routes(parts: Forecasting, arrivals: Arrivals) -> APIRouter:
         return {
             "twin": twin_id, "property": property, "mean": made.mean, "low": made.low, "high": made.high,
             "unit": made.unit, "at_us": made.at_us, "made_at_us": made.made_at_us, "model": made.model_id,
-            "personal": made.personal, "fallback": made.fallback,
+            "personal": made.personal, "fallback": made.fallback, "withdrawn": made.withdrawn,
+            "anomaly": None if made.strangeness is None else asdict(made.strangeness),
+        }  # fmt: skip
+
+    @router.post(
+        "/{twin_id}/what-if",
+        responses=problems(FORECAST_NO_HISTORY, FORECAST_NO_MODEL, TRAINING_ASSUMPTION_OUT_OF_RANGE),
+    )
+    @accepts(floats=True)
+    async def assume(twin_id: str, body: Assumption, caller: Caller, token: TokenHeader = None) -> dict[str, Any]:
+        """The forecast, had the newest readings been others; `support` says how much of the past is like that."""
+        await arrivals.applied(token)
+        said = await what_if(TwinId(Did(twin_id)), body.property, body.values, reader_of(caller), parts)
+        made = said.forecast
+        return {
+            "twin": twin_id, "property": body.property, "mean": made.mean, "low": made.low, "high": made.high,
+            "unit": made.unit, "at_us": made.at_us, "made_at_us": made.made_at_us, "model": made.model_id,
+            "personal": made.personal, "support": said.support, "bounds": [said.low, said.high], "note": NOTE,
         }  # fmt: skip
 
     @router.get("/{twin_id}/models")
