@@ -86,14 +86,14 @@ def _decode_random(raw: bytes, size: int, share: float, seed: int) -> Flat:
 
 
 def _encode_int8(flat: Flat, _share: float, seed: int) -> bytes:
-    """float32 scales, one in 256 coordinates, then one signed byte each: rounded up or down so that the mean is right."""
+    """float32 scales, one in 256 coordinates, then a signed byte each, rounded up or down so that the mean is right."""
     blocks = np.zeros((-(-flat.size // BLOCK), BLOCK), dtype=np.float64)
     blocks.reshape(-1)[: flat.size] = flat
     scales = (np.abs(blocks).max(axis=1) / 127.0).astype(np.float32)
     steps = np.divide(blocks, scales[:, None], out=np.zeros_like(blocks), where=scales[:, None] > 0.0)
     chance = np.random.Generator(np.random.Philox(key=seed)).random(steps.shape)
     rounded = np.clip(np.floor(steps + chance), -127, 127).astype(np.int8)
-    return flat_bytes(scales) + rounded.reshape(-1)[: flat.size].tobytes()
+    return flat_bytes(scales) + bytes(rounded.reshape(-1)[: flat.size])
 
 
 def _decode_int8(raw: bytes, size: int, _share: float, _seed: int) -> Flat:

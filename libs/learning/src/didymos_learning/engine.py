@@ -39,9 +39,9 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class ChunkResult:
-    """`total` (width,): the sum of the contributions in client order, from zero, in float32; `weight`: of their weights.
+    """`total` (width,): the sum of the contributions in client order, from zero, in float32; `weight`: of the weights.
 
-    A contribution is w_i clip(y_i - x), unless the strategy says otherwise. `states`: what its clients keep, by subject.
+    A contribution is w_i clip(y_i - x), unless the strategy says otherwise. `states`: what clients keep, by subject.
     `updates`: the single updates (d,), for a strategy that compares them; else none.
     """
 

@@ -49,7 +49,7 @@ class EngineLocal:
         pull: tuple[float, Flat] | None = None,
         only: NDArray[np.bool_] | None = None,
     ) -> Reached:
-        """The first pass of a client shuffles by `derive(seed, "client", round, subject)`, the next ones by a number."""
+        """The first pass shuffles by `derive(seed, "client", round, subject)`, those after it add their number."""
         path: tuple[str | int, ...] = (self._round, self._client.subject)
         self._passes += 1
         seed = derive(self._spec.seed, "client", *path, *((self._passes,) if self._passes > 1 else ()))

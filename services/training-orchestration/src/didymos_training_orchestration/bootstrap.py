@@ -19,6 +19,7 @@ from didymos_privacy import Recipient
 
 from didymos_training_orchestration.adapters.agreements import MarketAgreements
 from didymos_training_orchestration.adapters.attendance import Attendance
+from didymos_training_orchestration.adapters.client_states import ClientStates
 from didymos_training_orchestration.adapters.inline_clients import InlineTrainer
 from didymos_training_orchestration.adapters.journal import SqlJournal
 from didymos_training_orchestration.adapters.masked_attempt import Desk, Patience
@@ -57,7 +58,8 @@ async def bootstrap(settings: TrainingSettings, house: House) -> AsyncIterator[S
         if settings.role != "api":
             objects = FileObjects(house.files)
             clients["sites"] = SiteClients(_desk(settings.pace, house, database, attendance, objects))
-            simulated = await _simulated(settings.simulation, stack)
+            states = ClientStates(house.files)
+            simulated = await _simulated(settings.simulation, stack, states)
             if simulated is not None:
                 clients["simulated"] = simulated
             servicers.append(_rounds(settings, house, attendance, objects).register)
@@ -78,7 +80,9 @@ def _desk(pace: PaceSettings, house: House, database: Database, attendance: Atte
     return Desk(attendance, SqlJournal(database), objects, book, patience)
 
 
-async def _simulated(settings: SimulationSettings, stack: AsyncExitStack) -> SimulatedClients | None:
+async def _simulated(
+    settings: SimulationSettings, stack: AsyncExitStack, states: ClientStates
+) -> SimulatedClients | None:
     """Simulated clients, if there is a source of series for them. Their task is glucose as yet."""
     if settings.source is None:
         return None
@@ -86,9 +90,9 @@ async def _simulated(settings: SimulationSettings, stack: AsyncExitStack) -> Sim
 
     people = await asyncio.to_thread(load_clients, settings.source, GLUCOSE_TASK)
     if settings.engine == "inline":
-        return SimulatedClients(len(people), settings.clients_per_chunk, InlineTrainer(people))
+        return SimulatedClients(len(people), settings.clients_per_chunk, InlineTrainer(people), states)
     trainer = await stack.enter_async_context(RayTrainer(settings.source, settings.workers, settings.ray_address))
-    return SimulatedClients(len(people), settings.clients_per_chunk, trainer)
+    return SimulatedClients(len(people), settings.clients_per_chunk, trainer, states)
 
 
 def _rounds(settings: TrainingSettings, house: House, attendance: Attendance, objects: FileObjects) -> grpc.RoundsRpc:

@@ -1,27 +1,14 @@
 """A run over simulated clients: the same state machine, chunks instead of sites, nobody to ask."""
 
-import csv
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pytest
 from didymos_learning import CohortSpec, StrategySpec
+from didymos_testing.simulation import people_in
 from didymos_testing.training import a_spec
 from didymos_training_orchestration.settings import SimulationSettings
-
-
-def people_in(path: Path, count: int = 6) -> Path:
-    begun = datetime(2026, 1, 1, tzinfo=UTC)
-    with path.open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["id", "time", "gl"])
-        for person in range(count):
-            for at in range(200):
-                when = (begun + timedelta(minutes=5 * at)).strftime("%Y-%m-%d %H:%M:%S")
-                rows.writerow([f"p{person}", when, round(120 + 40 * float(np.sin(at / (5 + person))), 1)])
-    return path
 
 
 async def test_the_same_seed_gives_the_same_bits_also_after_a_restart(
@@ -54,3 +41,30 @@ async def test_too_few_simulated_clients_start_nothing(tmp_path: Path, coordinat
     async with coordinator_in(tmp_path / "house", simulation=simulation) as coordinator:
         run = await coordinator.make(spec, agreement="", clients="simulated")
         assert (await coordinator.start(run)).json()["code"] == "training.cohort_too_small"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)  # Ray starts three times
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+async def test_a_run_that_two_workers_began_and_three_ended_has_the_bits_of_one_process(
+    tmp_path: Path, coordinator_in: Callable[..., Any]
+) -> None:
+    source = people_in(tmp_path / "people.csv")
+    spec = a_spec(masking="none", cohort=CohortSpec(1, 1, 6, 100.0), rounds=6)
+
+    def on(**where: Any) -> dict[str, Any]:
+        return {"simulation": SimulationSettings(source=source, clients_per_chunk=1, **where)}
+
+    async with coordinator_in(tmp_path / "resumed", **on(engine="ray", workers=2)) as coordinator:
+        run = await coordinator.make(spec, agreement="", clients="simulated")
+        assert (await coordinator.start(run)).status_code == 200
+        begun = await coordinator.until(run, lambda shown: shown["round"] >= 1)
+    assert begun["state"] == "running", "the run ended before it was stopped"
+    async with coordinator_in(tmp_path / "resumed", **on(engine="ray", workers=3)) as coordinator:
+        resumed = await coordinator.ended(run)
+    async with coordinator_in(tmp_path / "whole", **on(engine="inline")) as coordinator:
+        run = await coordinator.make(spec, agreement="", clients="simulated")
+        await coordinator.start(run)
+        whole = await coordinator.ended(run)
+    assert (resumed["committed"], whole["committed"]) == (6, 6)
+    assert resumed["params_digest"] == whole["params_digest"]

@@ -108,6 +108,13 @@ def check_strategy(spec: RunSpec) -> Strategy:
     """The strategy of a run, if all parts of its specification go together. Raises as `strategy_of`."""
     strategy, compression = strategy_of(spec.strategy, spec.masking), spec.strategy.compression
     check_compression(compression, spec.masking)
+    if spec.engine == "stacked" and isinstance(strategy, BySum) and strategy.contribute is not plain:
+        raise LearningError(
+            "training.strategy_unknown",
+            name=strategy.name,
+            setting="engine",
+            detail="the stacked engine gives weighted updates; this strategy sends something else: engine loop",
+        )
     if compression.kind != "none" and (isinstance(strategy, ByIndividual) or not strategy.waits):
         raise LearningError(
             "training.strategy_unknown",

@@ -1,7 +1,8 @@
 """q-FFL by q-FedAvg: clients whose loss is high count for more. arXiv 1905.10497, algorithm 2.
 
-With F the loss of the round's parameters at a client, u its update and L = 1 / rate, it gives w F^q L u, and in one more
-coordinate w (q F^(q-1) L^2 |u|^2 + L F^q); the step is the sum of the first over the sum of the second. q = 0 is FedAvg.
+With F the loss of the round's parameters at a client, u its update and L = 1 / rate, it gives w F^q L u, and in one
+more coordinate w (q F^(q-1) L^2 |u|^2 + L F^q); the step is the sum of the first over that of the second. q = 0 is
+FedAvg.
 """
 
 from typing import Final

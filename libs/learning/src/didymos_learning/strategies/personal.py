@@ -44,7 +44,7 @@ def _shared(local: Local, params: Flat, _broadcast: Broadcast, state: Flat | Non
 
 
 def _ditto(local: Local, params: Flat, broadcast: Broadcast, state: Flat | None, settings: Settings) -> Contribution:
-    """As FedAvg; beside it a model of the client's own, v, is trained with a pull of `lam` to the round's parameters."""
+    """As FedAvg; beside it the client trains a model of its own, v, with a pull of `lam` to the round's parameters."""
     given = plain(local, params, broadcast, None, settings)
     own = local.train(params if state is None else state, pull=(settings["lam"], params))
     return Contribution(given.vector, given.weight, given.update, given.loss, own.params)

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 
-from didymos_learning import ClientData, Flat, RunSpec
+from didymos_learning import Carried, ClientData, Flat, RunSpec
 
+from didymos_training_orchestration.adapters.carried_work import carry
+from didymos_training_orchestration.adapters.chunk_work import ChunkWork
 from didymos_training_orchestration.adapters.simulated_clients import Chunk, ChunkSum
 
 
@@ -14,7 +16,7 @@ class InlineTrainer:
     width = 1
 
     def __init__(self, clients: Sequence[ClientData]) -> None:
-        self._clients = clients
+        self._work = ChunkWork(clients)
         self._params: Flat | None = None
 
     async def begin(self, params: Flat) -> None:
@@ -24,14 +26,10 @@ class InlineTrainer:
         del attempt
         if self._params is None:
             raise RuntimeError("a round begins before it trains")
-        return await asyncio.to_thread(train, self._clients, spec, self._params, round_, chunk)
+        return await asyncio.to_thread(self._work.train, spec, self._params, round_, chunk)
 
-
-def train(clients: Sequence[ClientData], spec: RunSpec, params: Flat, round_: int, chunk: Chunk) -> ChunkSum:
-    """One chunk from `params` (d,): the same bits in whatever process."""
-    import torch
-    from didymos_learning.engine import Engine, train_chunk
-
-    torch.set_num_threads(1)
-    done = train_chunk(Engine(spec.model), clients[chunk.first : chunk.last], params, spec, round_)
-    return ChunkSum(done.total, done.weight, done.count)
+    async def carry(self, spec: RunSpec, round_: int, chunk: Chunk, attempt: int, carried: Carried) -> ChunkSum:
+        del attempt
+        if self._params is None:
+            raise RuntimeError("a round begins before it trains")
+        return await asyncio.to_thread(carry, self._work.clients, spec, self._params, round_, chunk, carried)

@@ -10,16 +10,20 @@ import subprocess
 import sys
 from pathlib import Path
 from secrets import token_hex
+from threading import Thread
 from types import TracebackType
 from typing import Any, Final, Self
 
-from didymos_learning import Flat, RunSpec
+from didymos_learning import Carried, Flat, RunSpec
 
-from didymos_training_orchestration.adapters.simulated_clients import Chunk, ChunkLostError, ChunkSum
+from didymos_training_orchestration.adapters.fast_lane import home
+from didymos_training_orchestration.adapters.lanes import Lanes
+from didymos_training_orchestration.adapters.simulated_clients import Chunk, ChunkLostError, ChunkSum, load_clients
 
 START_SECONDS: Final = 180  # a machine that is busy takes a minute
 STOP_SECONDS: Final = 60.0
 IN_FLIGHT: Final = 2  # calls an actor
+QUICK_SECONDS: Final = 0.02  # of a chunk: then calls by Ray are a share of it that one sees
 INHERITED: Final = ("MKL_CBWR",)  # chooses other kernels, hence other bits: the same in driver, actors and sites
 ENVIRONMENT: Final = {
     "OMP_NUM_THREADS": "1",
@@ -49,16 +53,47 @@ class TrainerActor:
 
     def __init__(self, source: str) -> None:
         self._source = Path(source)
-        self._clients: list[Any] | None = None
+        self._work: Any = None
+        self._spec: tuple[bytes, RunSpec] | None = None
 
     def train(self, spec_json: bytes, params: Flat, round_: int, chunk: Chunk) -> ChunkSum:
-        from didymos_training_orchestration.adapters.inline_clients import train
-        from didymos_training_orchestration.adapters.simulated_clients import load_clients
+        spec = self._of(spec_json)
+        done: ChunkSum = self._work.train(spec, params, round_, chunk)
+        return done
 
-        spec = RunSpec.from_json(spec_json)
-        if self._clients is None:
-            self._clients = load_clients(self._source, spec.model.task)
-        return train(self._clients, spec, params, round_, chunk)
+    def carry(self, spec_json: bytes, params: Flat, round_: int, chunk: Chunk, carried: Carried) -> ChunkSum:
+        from didymos_training_orchestration.adapters.carried_work import carry
+
+        spec = self._of(spec_json)
+        return carry(self._work.clients, spec, params, round_, chunk, carried)
+
+    def attend(self, spec_json: bytes, path: str, size: int) -> None:
+        """Serves a fast lane beside the calls, for one specification."""
+        from didymos_training_orchestration.adapters.fast_lane import serve
+
+        spec = self._of(spec_json)
+
+        def train(params: Flat, round_: int, chunk: Chunk) -> ChunkSum:
+            done: ChunkSum = self._work.train(spec, params, round_, chunk)
+            return done
+
+        Thread(target=serve, args=(Path(path), size, train), name="fast lane", daemon=True).start()
+
+    def node(self) -> str:
+        import ray
+
+        return str(ray.get_runtime_context().get_node_id())
+
+    def _of(self, spec_json: bytes) -> RunSpec:
+        """The specification, read once; the clients, loaded for its task."""
+        from didymos_training_orchestration.adapters.chunk_work import ChunkWork
+
+        if self._spec is None or self._spec[0] != spec_json:
+            spec = RunSpec.from_json(spec_json)
+            if self._spec is None or self._spec[1].model.task != spec.model.task:
+                self._work = ChunkWork(load_clients(self._source, spec.model.task))
+            self._spec = (spec_json, spec)
+        return self._spec[1]
 
 
 class RayTrainer:
@@ -67,7 +102,11 @@ class RayTrainer:
     def __init__(self, source: Path, workers: int, address: str | None = None) -> None:
         self._source, self._workers, self._address = source, workers, address
         self._actors: list[Any] = []
+        self._near: list[bool] = []  # whether the actor of this number is on our node
         self._params: Any = None
+        self._flat: Flat | None = None
+        self._spec: tuple[RunSpec, bytes] | None = None
+        self._lanes: Lanes | None = None
         self._ray: Any = None
         self._node: subprocess.Popen[str] | None = None
 
@@ -82,6 +121,7 @@ class RayTrainer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end_lanes()
         await asyncio.to_thread(self._stop)
 
     def _start(self) -> None:
@@ -99,6 +139,8 @@ class RayTrainer:
         made = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0, runtime_env={"env_vars": environment()})
         actor: Any = made(TrainerActor)
         self._actors = [actor.remote(str(self._source.resolve())) for _ in range(self._workers)]
+        here = ray.get_runtime_context().get_node_id()
+        self._near = [node == here for node in ray.get([each.node.remote() for each in self._actors])]
 
     def _started(self) -> str:
         """The address of a node of our own."""
@@ -125,17 +167,62 @@ class RayTrainer:
             self._node = None
 
     async def begin(self, params: Flat) -> None:
-        """One copy in the object store a round; the old one goes with its last reference."""
-        self._params = await asyncio.to_thread(self._ray.put, params)
+        """One copy in the object store a round; the old one goes with its last reference. Lanes have their own."""
+        self._flat, self._params = params, None
+        if self._lanes is not None:
+            self._lanes.begin(params)
 
     async def train(self, spec: RunSpec, round_: int, chunk: Chunk, attempt: int) -> ChunkSum:
-        """A chunk prefers one actor, where its data are; after a failure it goes to the next."""
-        index = int(chunk.name.rpartition(":")[2]) + attempt
-        actor = self._actors[index % len(self._actors)]
+        """A chunk prefers one actor, where its data are; after a failure it goes to the next, and not by its lane."""
+        number = (int(chunk.name.rpartition(":")[2]) + attempt) % self._workers
+        if self._spec is None or self._spec[0] is not spec:
+            self._follow(spec)
+        if attempt == 0 and self._lanes is not None and self._near[number]:
+            return await self._lanes.train(number, round_, chunk)
+        done = await self._called(self._actors[number], round_, chunk)
+        if self._lanes is None and done.seconds < QUICK_SECONDS and home() is not None and self._flat is not None:
+            self._lanes = Lanes(self._attend, self._flat)
+        return done
+
+    async def carry(self, spec: RunSpec, round_: int, chunk: Chunk, attempt: int, carried: Carried) -> ChunkSum:
+        """By a call, never by a lane: its sums have another length, and it takes states along."""
+        if self._spec is None or self._spec[0] is not spec:
+            self._follow(spec)
+        number = (int(chunk.name.rpartition(":")[2]) + attempt) % self._workers
+        return await self._called(self._actors[number], round_, chunk, carried)
+
+    def _follow(self, spec: RunSpec) -> None:
+        """Another specification than that of the last chunk: its lanes are not those of the last."""
+        raw = spec.to_json()
+        if self._spec is None or self._spec[1] != raw:
+            self._end_lanes()
+        self._spec = (spec, raw)
+
+    async def _attend(self, number: int, path: Path, size: int) -> None:
+        assert self._spec is not None  # noqa: S101 - lanes begin with a chunk
+        await self._actors[number].attend.remote(self._spec[1], str(path), size)
+
+    async def _called(
+        self,
+        actor: Any,  # noqa: ANN401 - Ray's
+        round_: int,
+        chunk: Chunk,
+        carried: Carried | None = None,
+    ) -> ChunkSum:
+        assert self._spec is not None  # noqa: S101 - `train` follows it
+        if self._params is None:
+            self._params = self._ray.put(self._flat)
         try:
-            done: ChunkSum = await actor.train.remote(spec.to_json(), self._params, round_, chunk)
+            asked = (self._spec[1], self._params, round_, chunk)
+            call = actor.train.remote(*asked) if carried is None else actor.carry.remote(*asked, carried)
+            done: ChunkSum = await call
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause if isinstance(error.cause, ValueError) else error from error
         except self._ray.exceptions.RayError as error:
             raise ChunkLostError(chunk.name) from error
         return done
+
+    def _end_lanes(self) -> None:
+        if self._lanes is not None:
+            self._lanes.close()
+            self._lanes = None

@@ -7,6 +7,7 @@ from didymos.training.v1 import training_types_pb2 as pb
 from didymos_did import Did, DidError, TwinId, parse_did
 from didymos_kit import log
 from didymos_learning import Flat, RunSpec
+from didymos_learning.strategies import Broadcast
 from didymos_privacy import Masked, Refuse
 
 from didymos_training_orchestration.adapters.clear_attempt import ClearAttempt
@@ -31,8 +32,8 @@ class SiteClients:
     async def changed(self, seconds: float) -> None:
         await self._desk.attendance.changed(seconds)
 
-    async def open(self, order: Order, params: Flat) -> None:
-        """Sites fetch `params` by their digest: nothing to do before `results`."""
+    async def open(self, order: Order, params: Flat, broadcast: Broadcast = ()) -> None:
+        """Sites fetch `params` by their digest: nothing to do before `results`. No strategy broadcasts to them."""
 
     async def results(self, order: Order) -> AsyncIterator[Result]:
         kind = MaskedAttempt if order.spec.masking == "pairwise" else ClearAttempt

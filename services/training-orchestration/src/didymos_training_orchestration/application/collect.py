@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 from didymos_did import Did
-from didymos_learning import Total, ordered_sum
+from didymos_learning import BySum, RunSpec, Total, ordered_sum, settings_of, strategy_of
 
 from didymos_training_orchestration.application.advance_round import STALE, advance_round, settle_members
 from didymos_training_orchestration.application.ports import Work
@@ -32,6 +32,7 @@ class Collected:
     total: Total
     transcript: Digest
     outcomes: dict[Did, str]
+    parts: tuple[Total, ...] = ()  # of each member, where they are in clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +103,16 @@ async def _clear(order: Order, desk: _Desk, epoch: int, world: World, kind: str)
         return Failed(desk.round, settled, again=True, outcomes=desk.outcomes)
     desk.round = settled
     parts = [desk.parts[name] for name in here.names]
-    summed = ordered_sum((part.vector.astype(np.float32) for part in parts), order.spec.model.layout.size)
+    summed = ordered_sum((part.vector.astype(np.float32) for part in parts), width_of(order.spec))
     total = Total(summed, float(sum(part.weight for part in parts)), sum(part.count for part in parts))
-    return Collected(desk.round, here.names, total, b"", desk.outcomes | dict.fromkeys(here.names, "delivered"))
+    outcomes = desk.outcomes | dict.fromkeys(here.names, "delivered")
+    return Collected(desk.round, here.names, total, b"", outcomes, tuple(parts))
+
+
+def width_of(spec: RunSpec) -> int:
+    """The length of a member's vector."""
+    strategy, size = strategy_of(spec.strategy, spec.masking), spec.model.layout.size
+    return strategy.width(size, settings_of(strategy, spec.strategy)) if isinstance(strategy, BySum) else size
 
 
 async def _known(use_case: Callable[[Work], Awaitable[T | str]], world: World) -> T | str:

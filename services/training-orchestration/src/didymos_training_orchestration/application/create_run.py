@@ -11,7 +11,8 @@ from didymos_contracts.errors.training import (
 from didymos_did import Did
 from didymos_kit.clock import Clock
 from didymos_kit.ids import Ids
-from didymos_learning import RunSpec, check_model, strategy_of
+from didymos_learning import BySum, RunSpec, Strategy, check_model, check_strategy
+from didymos_learning.strategies import plain
 
 from didymos_training_orchestration.application.ports import Work
 from didymos_training_orchestration.domain.run import ENDED, ClientsKind, Run, RunId, RunState, Terms
@@ -34,7 +35,7 @@ async def create_run(request: CreateRun, terms: Terms, work: Work, clock: Clock,
     """
     if request.buyer != terms.buyer:  # not 403: a stranger must not learn that the agreement exists
         raise PLATFORM_NOT_FOUND.problem(agreement=terms.agreement)
-    check_spec(request.spec)
+    check_spec(request.spec, request.clients)
     if request.clients == "simulated" and request.spec.masking != "none":
         raise TRAINING_SPEC_MALFORMED.problem(pointer="/spec/masking", detail="simulated clients sum in clear")
     if terms.spec not in (b"", request.spec.digest):
@@ -49,11 +50,11 @@ async def create_run(request: CreateRun, terms: Terms, work: Work, clock: Clock,
     return run
 
 
-def check_spec(spec: RunSpec) -> None:
+def check_spec(spec: RunSpec, clients: ClientsKind = "sites") -> None:
     """Raises LearningError `training.{architecture_unknown,layout_mismatched,strategy_unknown,
-    strategy_needs_individual}`, TRAINING_SPEC_MALFORMED."""
+    strategy_needs_individual,strategy_not_masked}`, TRAINING_SPEC_MALFORMED."""
     check_model(spec.model)
-    strategy_of(spec.strategy, "pairwise")  # members send sums, in clear as under masks
+    _check_members(check_strategy(spec), spec, clients)
     if spec.masking != "pairwise":
         return
     if spec.local.clip is None:
@@ -61,4 +62,18 @@ def check_spec(spec: RunSpec) -> None:
     if spec.cohort.sites < SITES or spec.cohort.surviving < SURVIVING:
         raise TRAINING_SPEC_MALFORMED.problem(
             pointer="/spec/cohort", detail=f"masks need {SITES} sites, of which {SURVIVING} survive"
+        )
+
+
+def _check_members(strategy: Strategy, spec: RunSpec, clients: ClientsKind) -> None:
+    """Whether these members can send what the strategy takes. One that compares takes the mean of each member."""
+    if isinstance(strategy, BySum) and not strategy.waits:
+        raise TRAINING_SPEC_MALFORMED.problem(
+            pointer="/spec/strategy", detail=f"{strategy.name} has no rounds: it runs in one process, not here"
+        )
+    more = isinstance(strategy, BySum) and strategy.contribute is not plain
+    if clients == "sites" and (more or spec.strategy.compression.kind != "none"):
+        raise TRAINING_SPEC_MALFORMED.problem(
+            pointer="/spec/strategy",
+            detail=f"sites send one weighted update; {strategy.name} or its compression needs simulated clients",
         )

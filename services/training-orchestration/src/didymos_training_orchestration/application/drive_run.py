@@ -9,8 +9,7 @@ import numpy as np
 from didymos_contracts.errors import Problem
 from didymos_kit import log
 from didymos_kit.faults import fault_point
-from didymos_learning import Flat, ServerState, flat_bytes, flat_view, settings_of, strategy_of
-from didymos_learning.strategies import BySum
+from didymos_learning import BySum, Flat, ServerState, flat_bytes, flat_view, settings_of, strategy_of
 
 from didymos_training_orchestration.application.admission import share_used
 from didymos_training_orchestration.application.close_round import Closing, abort_round, close_round
@@ -114,16 +113,19 @@ async def _round(run: Run, flight: Round, epoch: int, world: World) -> None:
     clients, round_ = world.clients[run.clients], flight
     raw = await world.objects.get(run.params)
     params = flat_view(raw or b"", run.spec.model.layout.size)
+    server = await _server(run, params, world)
+    strategy = strategy_of(run.spec.strategy, run.spec.masking)
+    broadcast = strategy.broadcast(server) if isinstance(strategy, BySum) else ()
     gradient = await world.mathematics.validation_gradient(run.spec, params)
     digest = b"" if gradient is None else await world.objects.put(flat_bytes(gradient))
     world.meters.opened()
     begun = world.clock.monotonic()
     while True:
         order = order_of(run, round_, digest)
-        await clients.open(order, params)
+        await clients.open(order, params, broadcast)
         got = await collect(order, round_, epoch, world, run.clients)
         if isinstance(got, Collected):
-            await _commit(run, got, params, epoch, world)
+            await _commit(run, got, server, epoch, world)
             await clients.close(order, "committed", "")
             break
         following = await _another(run, got, epoch, world)
@@ -153,15 +155,9 @@ async def _another(run: Run, failed: Failed, epoch: int, world: World) -> Round 
     return None
 
 
-async def _commit(run: Run, got: Collected, params: Flat, epoch: int, world: World) -> None:
+async def _commit(run: Run, got: Collected, server: ServerState, epoch: int, world: World) -> None:
     """(1) the total, (2) the checkpoint, (3) one transaction. A crash before (3) repeats from the newest object."""
-    strategy = strategy_of(run.spec.strategy, "pairwise")
-    if not isinstance(strategy, BySum):
-        raise TypeError(strategy.name)  # pragma: no cover - `create_run` holds that
-    state = strategy.init(params)
-    if run.moments:
-        state = ServerState(params, tuple([await _moment(run, digest, world) for digest in run.moments]))
-    after = strategy.apply(state, got.total, settings_of(strategy, run.spec.strategy))
+    after = _applied(run, got, server)
     total = await world.objects.put(got.total.vector.astype("<f8").tobytes())
     fault_point("training.total_written")
     result = await world.objects.put(flat_bytes(after.params))
@@ -174,8 +170,25 @@ async def _commit(run: Run, got: Collected, params: Flat, epoch: int, world: Wor
         world.meters.client("delivered")
     log.get().info(
         "training.round_closed", run=run.id, round=got.round.number, accepted=len(got.accepted),
-        step=float(np.abs(after.params - params).max()),
+        step=float(np.abs(after.params - server.params).max()),
     )  # fmt: skip
+
+
+def _applied(run: Run, got: Collected, server: ServerState) -> ServerState:
+    """A strategy that compares takes the mean update of each member: a site, or a chunk of simulated clients."""
+    strategy = strategy_of(run.spec.strategy, run.spec.masking)
+    settings = settings_of(strategy, run.spec.strategy)
+    if isinstance(strategy, BySum):
+        return strategy.apply(server, got.total, settings)
+    return strategy.apply(server, [(part.vector / part.weight).astype(np.float32) for part in got.parts], settings)
+
+
+async def _server(run: Run, params: Flat, world: World) -> ServerState:
+    """What the strategy kept, or what it begins with."""
+    if run.moments:
+        return ServerState(params, tuple([await _moment(run, digest, world) for digest in run.moments]))
+    strategy = strategy_of(run.spec.strategy, run.spec.masking)
+    return strategy.init(params, settings_of(strategy, run.spec.strategy))
 
 
 async def _moment(run: Run, digest: bytes, world: World) -> Flat:

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from didymos_did import Did, Facts, GrantId, TwinId, Usage
 from didymos_learning import Flat, RunSpec
+from didymos_learning.strategies import Broadcast
 
 from didymos_training_orchestration.application.events import Event
 from didymos_training_orchestration.application.results import Offer, Order, Result
@@ -129,8 +130,11 @@ class Clients(Protocol):
     async def changed(self, seconds: float) -> None:
         """Return when what is offered may have changed, at the latest after `seconds`."""
 
-    async def open(self, order: Order, params: Flat) -> None:
-        """Let the members train. Repeated after a restart, with the same order."""
+    async def open(self, order: Order, params: Flat, broadcast: Broadcast = ()) -> None:
+        """Let the members train. Repeated after a restart, with the same order.
+
+        `broadcast`: what the strategy sends to clients beside the parameters.
+        """
 
     def results(self, order: Order) -> AsyncIterator[Result]:
         """What comes back, until the attempt is decided. A `Reached` takes effect when the next result is asked for."""

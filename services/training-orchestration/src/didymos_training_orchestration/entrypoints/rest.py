@@ -20,8 +20,8 @@ from didymos_kit.http.paging import CursorQuery, Cursors, Limit
 from didymos_kit.http.principal import Caller, authenticate
 from didymos_kit.http.problems import problems
 from didymos_kit.ids import Ids
-from didymos_learning import RunSpec
-from didymos_learning.strategies import STRATEGIES, BySum
+from didymos_learning import BySum, RunSpec
+from didymos_learning import strategies as installed
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
@@ -37,7 +37,8 @@ from didymos_training_orchestration.entrypoints import shapes
 HIDDEN = problems(PLATFORM_NOT_FOUND)
 MAKES = problems(
     rows.TRAINING_SPEC_MALFORMED, rows.TRAINING_ARCHITECTURE_UNKNOWN, rows.TRAINING_STRATEGY_UNKNOWN,
-    rows.TRAINING_STRATEGY_NEEDS_INDIVIDUAL, rows.TRAINING_LAYOUT_MISMATCHED, rows.TRAINING_AGREEMENT_NOT_FINAL,
+    rows.TRAINING_STRATEGY_NEEDS_INDIVIDUAL, rows.TRAINING_STRATEGY_NOT_MASKED, rows.TRAINING_LAYOUT_MISMATCHED,
+    rows.TRAINING_AGREEMENT_NOT_FINAL,
     rows.TRAINING_AGREEMENT_MISMATCHED, rows.TRAINING_RUN_STATE, PLATFORM_NOT_FOUND, PLATFORM_IDEMPOTENCY_BUSY,
     PLATFORM_IDEMPOTENCY_MISMATCH,
 )  # fmt: skip
@@ -256,7 +257,7 @@ def catalogue(desk: Desk) -> APIRouter:
                 "needs": "sum" if isinstance(one, BySum) else "individual",
                 "settings": dict(one.defaults),
             }
-            for one in STRATEGIES.values()
+            for one in installed().values()
         ]
         return {"strategies": said}
 
