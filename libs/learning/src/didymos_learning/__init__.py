@@ -38,7 +38,7 @@ from didymos_learning.strategies import (
     strategies,
     strategy_of,
 )
-from didymos_learning.valuation import dot_score, leave_one_out, tranche_scores
+from didymos_learning.valuation import dot_score, gtg_shapley, leave_one_out, tranche_scores
 from didymos_learning.vector import Flat, clipped, flat_bytes, flat_view, norm, ordered_sum, weighted_mean
 from didymos_learning.windows import (
     ClientData,
@@ -95,6 +95,7 @@ __all__ = [
     "errors",
     "flat_bytes",
     "flat_view",
+    "gtg_shapley",
     "half_width",
     "inputs_of",
     "last_value_errors",

@@ -32,6 +32,11 @@ def installed(group: str, name: str, own: Mapping[str, T], kind: type[T]) -> T |
     return found
 
 
+def names(group: str) -> list[str]:
+    """What packages add to `group`, each name once."""
+    return sorted({point.name for point in _points(group)})
+
+
 @cache
 def _points(group: str) -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=group))

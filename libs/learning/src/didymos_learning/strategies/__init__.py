@@ -14,7 +14,7 @@ from didymos_learning.strategies.clustered import IFCA
 from didymos_learning.strategies.fairness import Q_FFL
 from didymos_learning.strategies.means import FEDAVG, FEDAVGM, FEDPROX
 from didymos_learning.strategies.personal import DITTO, FEDREP
-from didymos_learning.strategies.plugins import installed
+from didymos_learning.strategies.plugins import everything, named
 from didymos_learning.strategies.robust import MEDIAN, MULTI_KRUM, TRIMMED_MEAN
 from didymos_learning.strategies.scaffold import SCAFFOLD
 from didymos_learning.strategies.server import FEDADAM, FEDYOGI
@@ -65,11 +65,8 @@ STRATEGIES: Final[Mapping[str, Strategy]] = {
 
 
 def strategies() -> Mapping[str, Strategy]:
-    """All that a specification may name: those of this library and those of installed packages.
-
-    Raises LearningError `training.strategy_unknown` when two packages offer one name.
-    """
-    return installed(STRATEGIES)
+    """All that a specification may name, of this library and of installed packages; no name that is claimed twice."""
+    return everything(STRATEGIES)
 
 
 def strategy_of(spec: StrategySpec, masking: Masking) -> Strategy:
@@ -79,10 +76,9 @@ def strategy_of(spec: StrategySpec, masking: Masking) -> Strategy:
     `training.strategy_needs_individual` where masks hide what it needs, and `training.strategy_not_masked` where they
     cannot carry what it sends.
     """
-    known = strategies()
-    strategy = known.get(spec.name)
+    strategy = named(spec.name, STRATEGIES)
     if strategy is None:
-        raise LearningError("training.strategy_unknown", name=spec.name[:64], known=", ".join(known))
+        raise LearningError("training.strategy_unknown", name=spec.name[:64], known=", ".join(STRATEGIES))
     for name, value in spec.settings.items():
         if name not in strategy.defaults:
             raise LearningError("training.strategy_unknown", name=spec.name, setting=name[:64])
