@@ -67,7 +67,7 @@ async def bootstrap(settings: TrainingSettings, house: House) -> AsyncIterator[S
         routers = rest.routes(rest.Desk(
             dispatch, SqlUnits(database), agreements, clients, house, house.identity.owner_of,
             lambda: _attending(attendance), SqlAnswers(database), Cursors(house.keys.secret("cursor"), "runs"),
-            house.clock, house.ids, house.wait, asyncio.sleep, settings.poll_seconds,
+            house.clock, house.ids, house.wait, asyncio.sleep, FileObjects(house.files).get, settings.poll_seconds,
         )) if settings.role != "worker" else ()  # fmt: skip
         yield Service(NAME, tuple(routers), tuple(servicers), tuple(loops), checks=(database.check,))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from didymos_contracts.errors import training as rows
 from didymos_contracts.errors.platform import (
@@ -20,8 +20,9 @@ from didymos_kit.http.paging import CursorQuery, Cursors, Limit
 from didymos_kit.http.principal import Caller, authenticate
 from didymos_kit.http.problems import problems
 from didymos_kit.ids import Ids
-from didymos_learning import BySum, RunSpec
+from didymos_learning import BySum, RunSpec, flat_view
 from didymos_learning import strategies as installed
+from didymos_learning.export import MEDIA_TYPE, to_safetensors
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
@@ -30,7 +31,7 @@ from didymos_training_orchestration.application.create_run import CreateRun, cre
 from didymos_training_orchestration.application.ports import Agreements, Clients, Consent, Units, Work
 from didymos_training_orchestration.application.results import Offer
 from didymos_training_orchestration.application.start_run import cancel_run, pause_run, resume_run, start_run
-from didymos_training_orchestration.domain.model import ModelId
+from didymos_training_orchestration.domain.model import ModelId, ModelKind
 from didymos_training_orchestration.domain.run import ENDED, ClientsKind, Run, RunId, Terms
 from didymos_training_orchestration.entrypoints import shapes
 
@@ -66,6 +67,7 @@ class Desk:
     ids: Ids
     wait: Callable[[str | None], Awaitable[None]]
     pause: Callable[[float], Awaitable[None]]
+    stored: Callable[[bytes], Awaitable[bytes | None]]
     poll_seconds: float
 
     async def write(
@@ -236,6 +238,18 @@ def models(desk: Desk) -> APIRouter:
     async def card(model: str, caller: Caller) -> shapes.Json:
         """All that is said of it: data, errors, privacy, limits."""
         return shapes.card_of((await lineage(model, caller.did)).model)
+
+    @router.get("/{model}/export", responses=HIDDEN, response_class=Response)
+    async def export(model: str, caller: Caller, format: Literal["safetensors"] = "safetensors") -> Response:  # noqa: ARG001 - its name in the address
+        """The parameters of a shared model, one tensor per slot. One twin's are sealed and leave only to be served."""
+        found = (await lineage(model, caller.did)).model
+        run = await desk.units(lambda work: work.runs.find(found.run))
+        raw = None if found.kind is ModelKind.PERSONAL else await desk.stored(found.params)
+        if raw is None or run is None:
+            raise PLATFORM_NOT_FOUND.problem(model=model, detail="its parameters are not here to be read")
+        layout = run.spec.model.layout
+        said = {"model": found.id, "run": found.run, "spec": run.spec.digest.hex(), "params": found.params.hex()}
+        return Response(to_safetensors(flat_view(raw, layout.size), layout, said), media_type=MEDIA_TYPE)
 
     return router
 
