@@ -44,30 +44,17 @@ from didymos_testing.ingestion import DEVICE, OPERATOR, AnEnrolment, IntakeWorld
 from pydantic import BaseModel
 
 from tests.bench.measure import Measure, measure
+from tests.load import shapes
+from tests.load.shapes import PROFILE, Shape
 
 BUILD: Final = Path(__file__).resolve().parents[2] / "build"  # a disk: the folder for temporary files may be memory
 BATCHES: Final = 128  # of one timed run
 IN_FLIGHT: Final = 64  # as many as a stream may have unacknowledged
 ROUNDS: Final = 5
 HOUR_US: Final = 3_600_000_000
-PROFILE: Final = "generic@1"
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """`blocks` of `readings` each, over `twins` twins."""
-
-    name: str
-    twins: int
-    blocks: int
-    readings: int
-
-    @property
-    def size(self) -> int:
-        return self.blocks * self.readings
-
-
-SHAPES: Final = (Shape("D", 1, 5, 20), Shape("G", 100, 100, 1), Shape("S", 100, 100, 5))
+SHAPES: Final = tuple(shapes.SHAPES.values())
 
 
 def twins_of(shape: Shape) -> list[TwinId]:

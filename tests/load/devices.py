@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 import httpx
 from didymos_cli.client import Client, Seen
 from didymos_cli.owner import create_twin, enrol_device, register_twin
-from didymos_did import Did, ProofKey, TwinId
+from didymos_did import Did, Ed25519Signer, ProofKey, TwinId
 from didymos_readings import DeviceStream
 from didymos_readings.batch import message_of
 from didymos_testing.did import a_signer
 
+from tests.load.at_once import at_once
 from tests.load.shapes import Measured
 
 STREAM = 1
@@ -50,14 +51,21 @@ class LoadDevice:
         """Of its owner, who has seen what the device was told."""
         return Client(origin, self.owner, http, self.seen, ProofKey(self.owner.sign(b"proof key")[:32]))
 
-    async def enrol(self, origin: str, http: httpx.AsyncClient) -> Client:
-        """Twins and device are known everywhere afterwards."""
+    async def enrol(self, origin: str, http: httpx.AsyncClient, limit: int = 1) -> Client:
+        """Twins, at most `limit` of them at a time, and device are known everywhere afterwards."""
         owner = self.client(origin, http)
-        for key, twin in zip(self.twin_keys, self.ids, strict=True):
+
+        async def one(named: tuple[Ed25519Signer, TwinId]) -> None:
+            key, twin = named
             await register_twin(owner, key)
             await create_twin(owner, twin, self.profile)
             await enrol_device(owner, self.key.did, twin, ("features/**",), self.profile)
-        await owner.get(f"/twin-state/v1/twins/{self.ids[-1]}")  # waits for what was said so far
+
+        first, *others = zip(self.twin_keys, self.ids, strict=True)
+        await one(first)  # it brings the token that the others are asked with
+        await at_once(others, one, limit)
+        for twin in self.ids[-limit:]:
+            await owner.get(f"/twin-state/v1/twins/{twin}")  # waits for what was said so far
         return owner
 
     def waiting(self) -> Signed | None:

@@ -13,10 +13,13 @@ import numpy as np
 from didymos_cli.client import Client
 from didymos_cli.device import MEDIA, PATH
 
+from tests.load.at_once import at_once
 from tests.load.devices import STREAM, LoadDevice, Signed
 from tests.load.oracle import Found, Held, Name, Oracle, Verdict, held
 from tests.load.rows import rows_of
 
+JUDGED: Final = 16  # properties that are asked for at once
+ENROLLING: Final = 4  # devices, and twins of each
 AGAIN_SECONDS: Final = 0.25
 SETTLE_SECONDS: Final = 300.0
 LATER: Final = (429, 503)
@@ -56,7 +59,10 @@ class Traffic:
     begun: float = 0.0
 
     async def enrol(self) -> None:
-        self.owners = [await device.enrol(self.origin, self.http) for device in self.devices]
+        self.owners = await at_once(self.devices, self._enrolled, ENROLLING)
+
+    async def _enrolled(self, device: LoadDevice) -> Client:
+        return await device.enrol(self.origin, self.http, ENROLLING)
 
     async def send_all(self, seconds: float | None = None) -> float:
         """From all devices until they have no more, `stopping` or the time is up; how many seconds it took."""
@@ -136,9 +142,14 @@ class Traffic:
         owner_of = {
             str(twin): owner for device, owner in zip(self.devices, self.owners, strict=True) for twin in device.ids
         }
+
+        async def judged(name: Name) -> Verdict:
+            said = await found(owner_of[name[0]], name, self.oracle.units[name])
+            return self.oracle.judge(name, said)
+
         verdict = Verdict()
-        for name in sorted(self.oracle.said):
-            verdict += self.oracle.judge(name, await found(owner_of[name[0]], name, self.oracle.units[name]))
+        for each in await at_once(sorted(self.oracle.said), judged, JUDGED):
+            verdict += each
         if self.store:
             verdict += self.oracle.judge_rows(await rows_of(self.store, self.oracle.parcels))
         return verdict

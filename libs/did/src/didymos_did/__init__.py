@@ -16,6 +16,7 @@ from didymos_did.bounds import Bounds, bounds_of, bounds_terms
 from didymos_did.conditions import CONSTRAINTS, DUTIES, Value, duration_seconds
 from didymos_did.covers import Exceeds, covers, excess, grant_excess
 from didymos_did.decide import decide, decision_id
+from didymos_did.enrolled import Enrolled
 from didymos_did.enrolment import (
     DeviceEnrolment,
     SiteEnrolment,
@@ -88,10 +89,10 @@ from didymos_did.wallet import Cost, Wallet, lock, unlock
 __all__ = [
     "CONSTRAINTS", "DPV", "DUTIES", "ENDED", "PURPOSES", "AccessClaims", "AccessRequest", "Action", "Assertion",
     "Bounds", "Budget", "Context", "Cost", "DataKey", "Decision", "DeviceEnrolment", "DeviceRevocation", "Did",
-    "DidError", "Ed25519Signer", "Effect", "Erasure", "Exceeds", "Facts", "Freshness", "Grant", "GrantId", "GrantState",
-    "Kek", "KeyId", "KeyKind", "Ownership", "ParcelKey", "Proof", "ProofKey", "PublicKey", "Purpose", "Reason",
-    "ReplayCache", "Revocation", "Signed", "Signer", "SiteEnrolment", "SubjectStatus", "Task", "Term", "Terms",
-    "TwinId", "TwinRegistration", "Usage", "Value", "Verified", "Wallet", "bounds_of", "bounds_terms", "covers",
+    "DidError", "Ed25519Signer", "Effect", "Enrolled", "Erasure", "Exceeds", "Facts", "Freshness", "Grant", "GrantId",
+    "GrantState", "Kek", "KeyId", "KeyKind", "Ownership", "ParcelKey", "Proof", "ProofKey", "PublicKey", "Purpose",
+    "Reason", "ReplayCache", "Revocation", "Signed", "Signer", "SiteEnrolment", "SubjectStatus", "Task", "Term",
+    "Terms", "TwinId", "TwinRegistration", "Usage", "Value", "Verified", "Wallet", "bounds_of", "bounds_terms", "covers",
     "decide", "decision_id", "did_of", "digest", "document", "duration_seconds", "epoch_of", "excess",
     "fresh_nonce", "grant_excess", "includes", "instant_text", "is_path", "issue_token", "jcs", "key_of", "kid_of",
     "living", "lock", "make_assertion", "make_nonce", "make_proof", "make_terms", "matches",

@@ -7,10 +7,10 @@ connection open. WHATWG HTML, section 9.2.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -120,7 +120,7 @@ async def _frames(
             if last:
                 return
     finally:
-        await _end([*waits, *([] if upcoming is None else [upcoming])])
+        await ended([*waits, *([] if upcoming is None else [upcoming])])
         if hasattr(source, "aclose"):
             await source.aclose()
 
@@ -143,7 +143,8 @@ def _of(done: asyncio.Task[Event]) -> tuple[bytes, bool]:
     return _frame(event), event.event == "end"
 
 
-async def _end(tasks: list[asyncio.Task[None] | asyncio.Task[Event]]) -> None:
+async def ended(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel all of them, and wait until they are over."""
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from didymos_kit.access import Credentials, Guard, Principal
 from didymos_kit.errors import problem_of, to_json
-from didymos_kit.http.live import Closing, Event
+from didymos_kit.http.live import Closing, Event, ended
 from didymos_kit.http.problems import problem_response
 from didymos_kit.service import Stopping
 from didymos_kit.telemetry import tracing
@@ -92,13 +92,7 @@ async def _sent(socket: WebSocket, source: AsyncIterator[Event], closing: Closin
         await socket.send_text(_frame(Event("", "problem", json.dumps(said))))
         return FAILED
     finally:
-        tasks = (doing, closed, gone)
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        for task in tasks:
-            if not task.cancelled():
-                task.exception()  # taken: the stream is over, nobody else will ask
+        await ended((doing, closed, gone))
 
 
 _END: Final = object()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol
 
-from didymos_did import TwinId, matches
+from didymos_did import Enrolled, TwinId, matches
 
 NOT_ENROLLED: Final = "reading.not_enrolled"
 OTHER_PROFILE: Final = "profile.unknown"
@@ -13,25 +13,15 @@ LOST: Final = "batch.device_lost"
 PATHS: Final = "features/"  # property `glucose/level` is path `features/glucose/level`
 
 
-class Enrolment(Protocol):
-    """An owner lets a device send `paths` of `twin`, within a window and under one profile."""
+class Enrolment(Enrolled, Protocol):
+    """How fast a device may send, under which profile, and by which names it knows the twin."""
 
     @property
-    def twin(self) -> TwinId: ...
-    @property
-    def paths(self) -> tuple[str, ...]: ...
-    @property
     def max_rate(self) -> int: ...
-    @property
-    def not_before_us(self) -> int: ...
-    @property
-    def until_us(self) -> int: ...
     @property
     def profile(self) -> str: ...
     @property
     def aliases(self) -> tuple[str, ...]: ...
-    @property
-    def lost_since_us(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)

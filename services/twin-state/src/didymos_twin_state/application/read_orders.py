@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from didymos_contracts.errors.platform import PLATFORM_NOT_FOUND
-from didymos_did import Did, TwinId, matches
+from didymos_did import Did, Enrolled, TwinId, matches
 
 from didymos_twin_state.application.permits import feature
 from didymos_twin_state.application.read_twin import Twins
@@ -14,22 +14,7 @@ from didymos_twin_state.domain.twin import Lifecycle, TwinState, Wish
 ACTIONS: Final = "actions/"  # a desired value below it is an action: it ends when the device reports, or expires
 
 
-class Enrolment(Protocol):
-    """An owner lets a device write `paths` of `twin`, within a window."""
-
-    @property
-    def twin(self) -> TwinId: ...
-    @property
-    def paths(self) -> tuple[str, ...]: ...
-    @property
-    def not_before_us(self) -> int: ...
-    @property
-    def until_us(self) -> int: ...
-    @property
-    def lost_since_us(self) -> int | None: ...
-
-
-Enrolments = Callable[[Did], Sequence[Enrolment]]
+Enrolments = Callable[[Did], Sequence[Enrolled]]
 Paths = Mapping[TwinId, tuple[str, ...]]
 
 

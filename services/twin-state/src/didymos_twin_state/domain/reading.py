@@ -55,10 +55,14 @@ class OpenParcel:
 
 def newest(column: Column) -> int:
     """Index of the last reading in merge order: latest time, then highest index."""
-    times = column.times_us
-    if len(times) <= SCALAR_LOOP:
-        return max(range(len(times)), key=lambda at: (times[at], at))
-    return len(times) - 1 - int(np.argmax(times[::-1]))
+    times, last = column.times_us, len(column.times_us) - 1
+    if last == 0:
+        return 0
+    if last < SCALAR_LOOP:
+        listed = times.tolist()
+        latest = max(listed)
+        return last if listed[last] == latest else last - listed[::-1].index(latest)
+    return last - int(np.argmax(times[::-1]))
 
 
 def merged(cells: Mapping[str, Cell], parcel: OpenParcel) -> dict[str, Cell]:
