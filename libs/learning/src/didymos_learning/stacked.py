@@ -84,7 +84,7 @@ class StackedEngine:
         block = self._blocks.get(len(clients))
         if block is None:
             block = self._blocks[len(clients)] = _Block(len(clients), self.layout, self._layers)
-        block.params.copy_(torch.from_numpy(self.layout.check(params)).expand_as(block.params))
+        np.copyto(block.params.numpy(), self.layout.check(params))  # which may be read-only, as Ray's are
         return block.train(stack, plan, local, rate), plan.losses()
 
     def _stack(self, clients: Sequence[ClientData]) -> Stack:
@@ -175,7 +175,7 @@ class _Moments:
 def _views(flat: Tensor, layer: Linear) -> tuple[Tensor, Tensor]:
     """Weight (K, out, in) and bias (K, out) inside (K, d)."""
     width = layer.rows * layer.columns
-    weight = flat[:, layer.weight : layer.weight + width].unflatten(1, (layer.rows, layer.columns))
+    weight = flat[:, layer.weight : layer.weight + width].view(-1, layer.rows, layer.columns)
     return weight, flat[:, layer.bias : layer.bias + layer.rows]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 import torch
@@ -28,11 +29,11 @@ class Stack:
 def stack_of(clients: Sequence[ClientData]) -> Stack:
     """The fit windows of the clients, each flattened."""
     counts = np.array([len(client.fit) for client in clients], dtype=np.int64)
-    task = clients[0].task
-    inputs = np.zeros((len(clients), max(int(counts.max()), 1), task.input * task.channels), dtype=np.float32)
+    width = prod(clients[0].fit.inputs.shape[1:])
+    inputs = np.zeros((len(clients), max(int(counts.max()), 1), width), dtype=np.float32)
     targets = np.zeros(inputs.shape[:2], dtype=np.float32)
     for at, client in enumerate(clients):
-        inputs[at, : counts[at]] = client.fit.inputs.reshape(counts[at], inputs.shape[2])
+        inputs[at, : counts[at]] = client.fit.inputs.reshape(counts[at], width)
         targets[at, : counts[at]] = client.fit.targets
     return Stack(torch.from_numpy(inputs), torch.from_numpy(targets), counts)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -46,9 +46,13 @@ async def lanes_to(workers: int, params: Flat, train: Callable[[int], Train]) ->
     """Workers are threads here: a lane does not know."""
     threads: list[Thread] = []
 
+    def work(path: Path, size: int, number: int) -> None:
+        with suppress(SystemExit):
+            serve(path, size, train(number))
+
     async def attend(number: int, path: Path, size: int) -> None:
         assert number < workers
-        threads.append(Thread(target=serve, args=(path, size, train(number))))
+        threads.append(Thread(target=work, args=(path, size, number)))
         threads[-1].start()
 
     lanes = Lanes(attend, params)
