@@ -79,7 +79,7 @@ class Client:
 
     def get(self, path: str, **params: str | int) -> Json:
         """What `path` of training-orchestration answers."""
-        found: Json = self._done(self._calls.get(ROOT + path, **params))
+        found: Json = self._done(self._calls.call("GET", ROOT + path, params=params)).json()
         return found
 
     def post(self, path: str, body: object = None) -> Json:

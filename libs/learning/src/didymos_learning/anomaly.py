@@ -26,7 +26,7 @@ def p_values(errors: Wide, reference: Wide) -> Wide:
         raise LearningError("training.series_malformed", detail="an error that is not finite")
     ordinary = np.sort(np.abs(reference))
     larger = len(ordinary) - np.searchsorted(ordinary, np.abs(errors), side="left")
-    return (1.0 + larger) / (1.0 + len(ordinary))
+    return np.asarray((1.0 + larger) / (1.0 + len(ordinary)), dtype=np.float64)
 
 
 def alarms(chances: Wide, rare: float = RARE) -> NDArray[np.bool_]:

@@ -53,4 +53,5 @@ def block_spread(personal: Wide, shared: Wide, horizon: int) -> float | None:
 def blocks(differences: Wide, horizon: int) -> Wide:
     """Means of whole blocks of `horizon` neighbours; what is left at the end waits."""
     whole = len(differences) // horizon
-    return differences[: whole * horizon].reshape(whole, horizon).mean(axis=1)
+    means: Wide = differences[: whole * horizon].reshape(whole, horizon).mean(axis=1)
+    return means

@@ -56,17 +56,19 @@ class TwinStack:
         if inputs.shape != (len(self), task.input, task.channels):
             raise LearningError("training.layout_mismatched", expected=len(self), actual=str(inputs.shape))
         given = inputs @ self._input + self._bias[:, None]
-        cell = np.zeros((len(self), units), np.float32)
-        hidden = np.zeros((len(self), units), np.float32)
+        cell: _Block = np.zeros((len(self), units), np.float32)
+        hidden: _Block = np.zeros((len(self), units), np.float32)
+        half = np.float32(0.5)
         for step in range(task.input):
             gates = np.tanh(given[:, step] + (hidden[:, None] @ self._state)[:, 0])
-            keep = 0.5 + 0.5 * gates[:, units : 2 * units]
-            enter = 0.5 + 0.5 * gates[:, :units]
+            keep = half + half * gates[:, units : 2 * units]
+            enter = half + half * gates[:, :units]
             cell = keep * cell + enter * gates[:, 2 * units : 3 * units]
-            hidden = (0.5 + 0.5 * gates[:, 3 * units :]) * np.tanh(cell)
+            hidden = (half + half * gates[:, 3 * units :]) * np.tanh(cell)
         read = hidden
         if self._skip:
             read = np.concatenate(
                 [hidden, inputs[:, -self._skip :].reshape(len(self), self._skip * task.channels)], axis=1
             )
-        return (np.einsum("nf,nf->n", read, self._head) + self._head_bias).astype(np.float64)
+        said: Wide = (np.einsum("nf,nf->n", read, self._head) + self._head_bias).astype(np.float64)
+        return said

@@ -79,4 +79,5 @@ def support(window: Inputs, past: Inputs) -> float:
 def _nearest(squared: Wide) -> Wide:
     """(m, n) squared distances to (m,): the mean distance to the nearest."""
     found = np.partition(squared, NEAREST - 1, axis=1)[:, :NEAREST]
-    return np.sqrt(np.maximum(found, 0.0)).mean(axis=1)
+    means: Wide = np.sqrt(np.maximum(found, 0.0)).mean(axis=1)
+    return means
