@@ -37,11 +37,13 @@ def render(facts: Facts) -> str:
     run, subjects = facts.run, facts.evaluation["subjects"]
     accepted = sum(bool(one["accepted"]) for one in subjects)
     cards = _cards([
-        (f"{run['committed']} of {run['rounds']}", "rounds committed"), (str(len(subjects)), "twins evaluated"), (str(accepted), "personal models passed the gate"),
+        (f"{run['committed']} of {run['rounds']}", "rounds committed"), (str(len(subjects)), "twins evaluated"),
+        (str(accepted), "personal models passed the gate"),
         (run["masking"], "masking"), (str(len(facts.models)), "models registered"),
     ])  # fmt: skip
     parts = [
-        f"<h1>Run {escape(run['run'])}: {escape(run['state'])}</h1><p>{escape(run['reason'])}</p>", f'<p class="soft">Parameters {escape(run["params_digest"][:16])}, '
+        f"<h1>Run {escape(run['run'])}: {escape(run['state'])}</h1><p>{escape(run['reason'])}</p>",
+        f'<p class="soft">Parameters {escape(run["params_digest"][:16])}, '
         f"specification {escape(run['spec_digest'][:16])}, differential privacy: "
         f"{escape(run['differential_privacy'])}. Losses of single rounds stay at the sites.</p>", cards,
         "<h2>Rounds: members whose update counted</h2>", f"<figure>{rounds_picture(facts.rounds)}</figure>",
