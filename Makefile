@@ -67,7 +67,7 @@ chaos-servers: servers ## kill -9 of services and of real servers under load (AR
 load: setup ## signed traffic into a house that runs, and an oracle over it (ARGS="--shape D G S --seconds 30")
 	@$(BIN)/python -m tests.load $(ARGS)
 
-bench: setup ## make bench AREA=data-path|learning|log|ledger|privacy
+bench: setup ## make bench AREA=data-path|learning|learning_tasks|log|ledger|privacy
 	@$(BIN)/python -m tests.bench $(AREA) $(ARGS)
 
 images: ## build the images (ARGS="service --load" one of them, into the cluster of the kit)
