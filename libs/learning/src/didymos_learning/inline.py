@@ -100,7 +100,7 @@ def _applied(
 def _buffered(
     engine: Engine, spec: RunSpec, strategy: BySum, sites: Sequence[Sequence[ClientData]], start: Federation
 ) -> Iterator[Federation]:
-    """By the arrivals of a virtual clock, each from the parameters that its client was given. ADR 121."""
+    """By the arrivals of a virtual clock, each from the parameters that its client was given. ADR 120."""
     people = {client.subject: client for clients in sites for client in clients}
     settings = settings_of(strategy, spec.strategy)
     server, past, states = start.server, [start.server], dict(start.states)
