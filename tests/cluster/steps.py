@@ -13,6 +13,7 @@ CALM_SECONDS: Final = 5.0  # of load before and after what is done
 BACK_ENDS: Final = ("kafka", "postgresql", "redis")
 HPA_SECONDS: Final = 240.0
 RELEASE: Final = "didymos"
+JOBS_SECONDS: Final = 300.0
 STARVED: Final = "16Mi"  # of memory, for migrations that are to fail
 
 
@@ -85,6 +86,9 @@ def failing_migration(chart: str, *values: str) -> Callable[[Kube], Awaitable[st
     starved = ",".join(f"jobs.resources.{kind}.memory={STARVED}" for kind in ("requests", "limits"))
 
     async def change(kube: Kube) -> str:
+        async with asyncio.timeout(JOBS_SECONDS):
+            while await kube.get("jobs"):  # noqa: ASYNC110 - those of an install, or of a roll back to one, are to go
+                await asyncio.sleep(2)
         before = {pod["metadata"]["uid"] for pod in await kube.pods()}
         given = (*values, "--set", starved)
         try:

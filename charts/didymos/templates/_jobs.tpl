@@ -4,6 +4,9 @@
 spec:
   backoffLimit: {{ .retries }}
   activeDeadlineSeconds: 600
+  {{- with .ttl }}
+  ttlSecondsAfterFinished: {{ . }}
+  {{- end }}
   template:
     metadata:
       labels:
