@@ -19,6 +19,7 @@ COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL) f
 WRITTEN = [name for name in FILES if name.startswith("my-models/")]
 
 
+@pytest.mark.slow
 def test_a_newcomer_adds_an_architecture_in_under_30_lines(tmp_path: Path) -> None:
     lines = [line for name in WRITTEN for line in FILES[name].splitlines() if line.strip()]
     assert (len(WRITTEN), len(lines)) == (3, 24)

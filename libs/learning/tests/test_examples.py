@@ -53,7 +53,11 @@ def missed(engine: Engine, params: np.ndarray[tuple[int], np.dtype[np.float32]],
 
 @pytest.mark.parametrize("arch", ["mlp", "cnn2d"])
 def test_classes_are_learnt_and_shuffled_ones_are_not(arch: str) -> None:
-    run, people, chance = spec(arch, THREE, epochs=4), [client(seed, THREE) for seed in range(3)], np.random.default_rng(4)
+    run, people, chance = (
+        spec(arch, THREE, epochs=4),
+        [client(seed, THREE) for seed in range(3)],
+        np.random.default_rng(4),
+    )
     engine = Engine(run.model)
     shuffled = [replace(p, fit=replace(p.fit, targets=chance.permutation(p.fit.targets))) for p in people]
     assert missed(engine, federate(run, [people]), people) < 0.25
