@@ -75,7 +75,9 @@ def poisoned(people: Sequence[ClientData], attack: str) -> list[ClientData]:
 def sent(honest: Sequence[Contribution], attack: str, clip: float | None) -> list[Contribution | None]:
     """What arrives of each client: the sender bounds nothing, the coordinator clips; None: refused, not finite."""
     turn, arrived = ATTACKS[attack], list[Contribution | None](honest)
-    for at in range(len(honest) - BAD, len(honest)) if turn is not None else ():
+    if turn is None:
+        return arrived
+    for at in range(len(honest) - BAD, len(honest)):
         try:
             update = clipped(turn(honest[at].update, honest[at - BAD].update), clip)
         except LearningError:

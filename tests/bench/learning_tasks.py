@@ -51,7 +51,8 @@ def wrong(engine: Engine, params: Flat, client: ClientData, windows: Windows) ->
     """(n,): the error of each window: 0 or 100 where classes are told apart, else in the unit of the task."""
     found = engine.predict(params, windows)
     if client.task.kind == "classify":
-        return 100.0 * (found.argmax(axis=1) != windows.truth)
+        missed: Wide = 100.0 * (found.argmax(axis=1) != windows.truth)
+        return missed
     return errors_of(found, windows, client.scale)
 
 

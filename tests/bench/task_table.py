@@ -43,7 +43,7 @@ def _over(clients: Sequence[Client], of: Callable[[Client], float]) -> Interval:
 
 def harmed(client: Client) -> bool:
     errors = client["errors"]
-    return client["verdict"] == "accepted" and errors["gated"] > HARM * errors["global"]
+    return bool(client["verdict"] == "accepted" and errors["gated"] > HARM * errors["global"])
 
 
 def _gate(clients: Sequence[Client]) -> str:

@@ -101,7 +101,7 @@ def test_every_strategy_runs_and_moves(name: str) -> None:
     settings = {"fedbuff": {"buffer": 2.0}, "multi-krum": {"share": 0.0}}.get(name, {})
     spec = replace(small_spec(rounds=2), masking="none", strategy=StrategySpec(name, settings))
     ends = [list(rounds(spec, [PEOPLE[:2], PEOPLE[2:]]))[-1].server.params for _ in range(2)]
-    assert np.array_equal(*ends)
+    assert np.array_equal(ends[0], ends[1])
     assert np.isfinite(ends[0]).all()
 
 

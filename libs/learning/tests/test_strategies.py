@@ -50,7 +50,9 @@ def test_fedavg_of_equal_updates_is_that_update(weights: list[int]) -> None:
     update = np.array([0.25, -1.5, 3.0])
     strategy, settings = by_sum("fedavg")
     whole = Total(np.sum([update * weight for weight in weights], axis=0), float(sum(weights)), len(weights))
-    np.testing.assert_array_equal(strategy.apply(strategy.init(START, settings), whole, settings).params, START + update)
+    np.testing.assert_array_equal(
+        strategy.apply(strategy.init(START, settings), whole, settings).params, START + update
+    )
 
 
 def test_server_momentum_goes_on() -> None:

@@ -47,8 +47,8 @@ def example_data(subject: str, parts: Sequence[Examples], task: TaskSpec) -> Cli
     level, spread = rows.mean(axis=0), np.maximum(rows.std(axis=0), LEAST_SPREAD)
     move = np.sqrt(np.mean(np.square(fit.truth - fit.naive)))
     scale = Scale(0.0, 1.0, 1.0, 1.0 if task.kind == "classify" else max(float(move), LEAST_SPREAD))
-    windows = [_windows(part, task, scale, level, spread) for part in parts]
-    return ClientData(subject, task, scale, *windows, ClientFacts(len(rows), 0, 0, 0))
+    cut, gate_a, gate_b, test = (_windows(part, task, scale, level, spread) for part in parts)
+    return ClientData(subject, task, scale, cut, gate_a, gate_b, test, ClientFacts(len(rows), 0, 0, 0))
 
 
 def _check(subject: str, part: Examples, task: TaskSpec) -> None:

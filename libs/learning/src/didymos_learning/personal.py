@@ -41,14 +41,17 @@ def squared_losses(engine: Engine, params: Flat, windows: Windows) -> Wide:
     from the truth (Brier's score: proper, and never above 2, so one sure mistake decides nothing)."""
     found = engine.predict(params, windows)
     if engine.model.task.kind != "classify":
-        return np.square(found - windows.targets)
-    return np.square(probabilities(found) - one_hot(windows, found.shape[1])).sum(axis=1)
+        losses: Wide = np.square(found - windows.targets)
+        return losses
+    scores: Wide = np.square(probabilities(found) - one_hot(windows, found.shape[1])).sum(axis=1)
+    return scores
 
 
 def probabilities(scores: Wide) -> Wide:
     """Scores (n, classes) as probabilities."""
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.divide(powers, powers.sum(axis=1, keepdims=True))
+    powers: Wide = np.exp(scores - scores.max(axis=1, keepdims=True))
+    powers /= powers.sum(axis=1, keepdims=True)
+    return powers
 
 
 def one_hot(windows: Windows, classes: int) -> Wide:
@@ -131,7 +134,9 @@ def head_fit(engine: Engine, windows: Windows, params: Flat, ridge: float) -> Fl
         engine.layout.view(out, bias)[:] += change[-1].astype(np.float32)
         return out
     left = windows.targets - found
-    change = np.linalg.solve(design.T @ design / len(read) + penalty, design.T @ left / len(read))
+    change = np.asarray(
+        np.linalg.solve(design.T @ design / len(read) + penalty, design.T @ left / len(read)), np.float64
+    )
     engine.layout.view(out, weight)[0] += change[:-1].astype(np.float32)
     engine.layout.view(out, bias)[0] += np.float32(change[-1])
     return out

@@ -163,6 +163,9 @@ class Failing:
             raise ChunkLostError(chunk.name)
         return ChunkSum(np.zeros(spec.model.layout.size, np.float32), 1.0, 1)
 
+    async def carry(self, spec: Any, round_: int, chunk: Chunk, attempt: int, carried: Any) -> ChunkSum:
+        return await self.train(spec, round_, chunk, attempt)
+
 
 async def test_a_chunk_runs_elsewhere_when_its_worker_died() -> None:
     results = [one async for one in SimulatedClients(PEOPLE, PER_CHUNK, Failing(2)).results(an_order())]

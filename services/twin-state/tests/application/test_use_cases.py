@@ -36,6 +36,7 @@ from didymos_testing.twin_past import MemoryPast
 from didymos_testing.twin_state import MemoryHistory, MemoryHot, Mortality, PlainSeals
 from didymos_twin_state.application.gate_proposal import Proposal, Refusal, Spent, gate_proposal
 from didymos_twin_state.application.make_forecast import (
+    Assumed,
     Forecasting,
     NoForecastError,
     Prediction,
@@ -225,6 +226,12 @@ class Registry:
         if isinstance(said, str):
             raise NoForecastError(said)
         return said
+
+    async def what_if(self, model: Served, readings: Readings, values: Sequence[float]) -> Assumed:
+        raise NoForecastError(model.model_id)
+
+    async def earns(self, own: Served, shared: Served, readings: Readings) -> bool:
+        return True
 
 
 async def forecasting(world: World, known: Sequence[Served], says: dict[str, Prediction | str]) -> Forecasting:

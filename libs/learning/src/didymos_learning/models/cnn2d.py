@@ -22,6 +22,6 @@ class Cnn2d(ForecastModule):
         self.second_norm = nn.GroupNorm(groups, width)
 
     def embed(self, inputs: Tensor) -> Tensor:
-        images = inputs.unflatten(2, (self.planes, -1)).transpose(1, 2)
+        images = inputs.reshape(*inputs.shape[:2], self.planes, -1).transpose(1, 2)
         hidden = gelu(self.first_norm(self.first(images)))
         return gelu(self.second_norm(self.second(hidden))).mean(dim=2).flatten(1)
