@@ -116,7 +116,7 @@ def test_bytes_that_are_no_specification_are_refused(raw: bytes) -> None:
         lambda raw: raw.replace(b'"lr":0.01', b'"lr":NaN'),
         lambda raw: raw.replace(b'"seed":"0001', b'"seed":"00 01'),
         lambda raw: raw.replace(b'"seed":"0001', b'"seed":"00zz'),
-        lambda raw: raw.replace(b'"engine":"loop"', b'"engine":"stacked"'),
+        lambda raw: raw.replace(b'"engine":"loop"', b'"engine":"warp"'),
         lambda raw: raw.replace(b'"engine":"loop"', b'"engine":1'),
         lambda raw: raw.replace(b'"lr":0.01', b'"lr":' + b"1" * 400),
         lambda raw: raw.replace(b'"clip":4', b'"clip":' + b"1" * 400),
