@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from didymos_learning import GLUCOSE_TASK, flat_bytes
+from didymos_learning import GLUCOSE_TASK, Carried, StrategySpec, flat_bytes
 from didymos_learning.inline import initial_params
 from didymos_testing.did import RESEARCH
 from didymos_testing.training import BUYER, a_spec
+from didymos_training_orchestration.adapters.chunk_work import ChunkWork
 from didymos_training_orchestration.adapters.inline_clients import InlineTrainer
 from didymos_training_orchestration.adapters.ray_clients import RayTrainer
 from didymos_training_orchestration.adapters.simulated_clients import (
@@ -82,6 +83,23 @@ class SimulatedContract:
         assert first == again == expected
         assert [name for name, *_ in first] == list(an_order().cohort.names)
         assert [raw for _, raw, *_ in other] != [raw for _, raw, *_ in first]
+
+    async def test_a_chunk_that_carries_states_is_the_same_wherever_it_is_trained(self, tmp_path: Path) -> None:
+        source = write_people(tmp_path / "people.csv")
+        local = replace(SPEC.local, optimiser="sgd", lr=0.05, lr_end=0.05)
+        spec = replace(SPEC, local=local, strategy=StrategySpec("scaffold", {}))
+        params, chunk = initial_params(spec), chunks(PEOPLE, PER_CHUNK)[0]
+        carried = Carried(broadcast=(np.full(params.size, 0.01, np.float32),))
+        async with self.trainer(source) as trainer:
+            await trainer.begin(params)
+            done = await trainer.carry(spec, 1, chunk, 0, carried)
+        here = ChunkWork(load_clients(source, GLUCOSE_TASK)).carry(spec, params, 1, chunk, carried)
+        assert flat_bytes(done.total) == flat_bytes(here.total)
+        assert len(done.total) == 2 * params.size
+        assert {name: flat_bytes(state) for name, state in done.states.items()} == {
+            name: flat_bytes(state) for name, state in here.states.items()
+        }
+        assert len(done.states) == chunk.last - chunk.first > 0
 
 
 def clients_offer() -> Any:

@@ -3,45 +3,75 @@
 from collections.abc import Callable, Sequence
 from threading import Lock
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from didymos_learning import ClientData, Flat, RunSpec
+from didymos_learning import Carried, ClientData, Flat, RunSpec
 
 from didymos_training_orchestration.adapters.simulated_clients import Chunk, ChunkSum
 
 if TYPE_CHECKING:
-    from didymos_learning.engine import ChunkResult
+    from didymos_learning.engine import ChunkResult, Engine
+
+MEMORY: Final = ""  # the name, which no subject has, of what a compressed chunk has not sent yet
 
 
 class ChunkWork:
-    """The clients of one process and its engine; one call at a time, others wait."""
+    """The clients of one process and its engine; one call at a time, others wait. The same bits in any process."""
 
     def __init__(self, clients: Sequence[ClientData]) -> None:
-        self.clients = clients
+        self._clients = clients
         self._spec: RunSpec | None = None
         self._train: Callable[[Sequence[ClientData], Flat, int], ChunkResult] | None = None
+        self._loop: Engine | None = None
         self._turn = Lock()
 
     def train(self, spec: RunSpec, params: Flat, round_: int, chunk: Chunk) -> ChunkSum:
-        """One chunk from `params` (d,): the same bits in whatever process. Raises LearningError as `train_chunk`."""
+        """One chunk from `params` (d,). Raises LearningError as `train_chunk`."""
         with self._turn:
             if self._train is None or spec != self._spec:
                 self._spec, self._train = spec, training_of(spec)
             begun = perf_counter()
-            done = self._train(self.clients[chunk.first : chunk.last], params, round_)
+            done = self._train(self._clients[chunk.first : chunk.last], params, round_)
             return ChunkSum(done.total, done.weight, done.count, perf_counter() - begun)
+
+    def carry(self, spec: RunSpec, params: Flat, round_: int, chunk: Chunk, carried: Carried) -> ChunkSum:
+        """One chunk of a strategy that takes more than parameters along, or whose sum is compressed: by the loop."""
+        from didymos_learning.compression import compressor_of
+        from didymos_learning.engine import train_chunk
+
+        with self._turn:
+            if self._loop is None or self._loop.model != spec.model:
+                self._loop = loop_of(spec)
+            begun = perf_counter()
+            clients = self._clients[chunk.first : chunk.last]
+            done = train_chunk(self._loop, clients, params, spec, round_, carried=carried)
+            compressor = compressor_of(spec, str(chunk.name))
+            compressor.memory = carried.states.get(MEMORY)
+            total = compressor.through(done.total, round_)
+            unsent = {} if compressor.memory is None else {MEMORY: compressor.memory}
+            return ChunkSum(total, done.weight, done.count, perf_counter() - begun, {**done.states, **unsent})
+
+
+def loop_of(spec: RunSpec) -> "Engine":
+    """The loop engine, in one thread."""
+    import torch
+    from didymos_learning.engine import Engine
+
+    torch.set_num_threads(1)
+    return Engine(spec.model)
 
 
 def training_of(spec: RunSpec) -> Callable[[Sequence[ClientData], Flat, int], "ChunkResult"]:
     """`train_chunk` by the engine of the run, in one thread. Raises LearningError if that engine cannot."""
-    import torch
-    from didymos_learning.engine import Engine, train_chunk
+    from didymos_learning.engine import train_chunk
     from didymos_learning.stacked import StackedEngine, check_stackable, train_stacked
 
-    torch.set_num_threads(1)
     if spec.engine == "stacked":
+        import torch
+
+        torch.set_num_threads(1)
         check_stackable(spec)
         stacked = StackedEngine(spec.model)
         return lambda clients, params, round_: train_stacked(stacked, clients, params, spec, round_)
-    engine = Engine(spec.model)
+    engine = loop_of(spec)
     return lambda clients, params, round_: train_chunk(engine, clients, params, spec, round_)

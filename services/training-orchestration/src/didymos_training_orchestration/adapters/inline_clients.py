@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from didymos_learning import Carried, ClientData, Flat, RunSpec
 
-from didymos_training_orchestration.adapters.carried_work import carry
 from didymos_training_orchestration.adapters.chunk_work import ChunkWork
 from didymos_training_orchestration.adapters.simulated_clients import Chunk, ChunkSum
 
@@ -32,4 +31,4 @@ class InlineTrainer:
         del attempt
         if self._params is None:
             raise RuntimeError("a round begins before it trains")
-        return await asyncio.to_thread(carry, self._work.clients, spec, self._params, round_, chunk, carried)
+        return await asyncio.to_thread(self._work.carry, spec, self._params, round_, chunk, carried)

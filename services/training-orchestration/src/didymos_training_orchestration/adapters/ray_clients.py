@@ -63,10 +63,9 @@ class TrainerActor:
         return done
 
     def carry(self, spec_json: bytes, params: Flat, round_: int, chunk: Chunk, carried: Carried) -> ChunkSum:
-        from didymos_training_orchestration.adapters.carried_work import carry
-
         spec = self._of(spec_json)
-        return carry(self._work.clients, spec, params, round_, chunk, carried)
+        done: ChunkSum = self._work.carry(spec, params, round_, chunk, carried)
+        return done
 
     def attend(self, spec_json: bytes, path: str, size: int) -> None:
         """Serves a fast lane beside the calls, for one specification."""
