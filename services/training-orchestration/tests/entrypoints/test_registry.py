@@ -56,6 +56,10 @@ async def test_a_completed_run_leaves_models_reports_and_events(
         async with coordinator.world.rest(owner, NAME) as own, coordinator.world.rest(STRANGER, NAME) as stranger:
             assert (await own.get(f"/v1/models/{one['model']}/card")).json()["sealed"] is True
             assert (await own.get(f"/v1/models/{shared['model']}")).status_code == 404
+            for form in ("safetensors", "onnx"):
+                refused = (await own.get(f"/v1/models/{one['model']}/export", params={"format": form})).json()
+                assert refused["code"] == "training.export_unsupported"
+                assert "sealed" in refused["detail"]
             assert (await stranger.get(f"/v1/models/{one['model']}")).status_code == 404
 
         (completed,) = await events(coordinator, TRAINING, RunCompleted, 1)

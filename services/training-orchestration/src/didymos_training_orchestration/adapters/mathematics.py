@@ -28,9 +28,9 @@ class TorchMathematics:
         async with self._turn:
             return await asyncio.to_thread(self._gradient, spec, params)
 
-    async def fingerprint(self) -> str:
+    async def fingerprint(self, engine: str) -> str:
         async with self._turn:
-            return await asyncio.to_thread(_fingerprint)
+            return await asyncio.to_thread(_fingerprint, engine)
 
     def _gradient(self, spec: RunSpec, params: Flat) -> Flat:
         from didymos_learning.engine import Engine, validation_gradient
@@ -49,12 +49,12 @@ class TorchMathematics:
         return self._windows[name]
 
 
-def _fingerprint() -> str:
+def _fingerprint(engine: str) -> str:
     """In a thread: the first import of torch takes seconds, and the loop must go on."""
     import torch
 
     kernels = f"{torch.backends.cpu.get_cpu_capability()}; MKL_CBWR {os.environ.get('MKL_CBWR', 'unset')}"
-    return f"torch {torch.__version__}; {kernels}; numpy {np.__version__}; loop"
+    return f"torch {torch.__version__}; {kernels}; numpy {np.__version__}; {engine}"
 
 
 def _initial(spec: RunSpec) -> Flat:

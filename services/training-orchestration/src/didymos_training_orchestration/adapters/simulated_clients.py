@@ -1,6 +1,7 @@
 """Simulated clients in chunks: one call trains a chunk and answers one sum. learning.md sections 3 to 5."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -30,6 +31,7 @@ from didymos_training_orchestration.application.results import Lost, Offer, Orde
 from didymos_training_orchestration.domain.contribution import SubjectReport
 
 FAILURES: Final = 3  # of one chunk, then it is lost
+EARLY: Final = 2  # times the calls in flight: sums that may wait for their turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,13 @@ class SimulatedClients:
         self._states = states
         self._broadcast: Broadcast = ()
 
+    def keeps(self, spec: RunSpec) -> bool:
+        return carries(spec)
+
+    def engine(self, spec: RunSpec) -> str:
+        """What takes states along is trained client by client."""
+        return "loop" if carries(spec) else spec.engine
+
     async def offered(self, spec: RunSpec) -> Offer:
         del spec
         return Offer(chunks={chunk.name: chunk.last - chunk.first for chunk in self._chunks})
@@ -100,14 +109,20 @@ class SimulatedClients:
         await self._trainer.begin(params)
 
     async def results(self, order: Order) -> AsyncIterator[Result]:
-        """In the order of the cohort; at most `width` calls are in flight, so few sums wait in memory."""
+        """In the order of the cohort. At most `width` calls are in flight, and no chunk begins that is `EARLY` times as
+        many before its turn: so few sums wait in memory, however many chunks there are."""
         asked = {member.name for member in order.cohort.members}
-        waiting = [chunk for chunk in self._chunks if chunk.name in asked]
-        room = asyncio.Semaphore(self._trainer.width)
+        room, most = asyncio.Semaphore(self._trainer.width), EARLY * self._trainer.width
+        waiting: deque[asyncio.Task[Result]] = deque()
         async with asyncio.TaskGroup() as calls:
-            tasks = [calls.create_task(self._train(order, chunk, room)) for chunk in waiting]
-            for task in tasks:
-                yield await task
+            for chunk in self._chunks:
+                if chunk.name not in asked:
+                    continue
+                if len(waiting) == most:
+                    yield await waiting.popleft()
+                waiting.append(calls.create_task(self._train(order, chunk, room)))
+            while waiting:
+                yield await waiting.popleft()
 
     async def _train(self, order: Order, chunk: Chunk, room: asyncio.Semaphore) -> Result:
         async with room:

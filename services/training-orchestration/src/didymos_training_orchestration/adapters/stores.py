@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from didymos_contracts.errors.training import TRAINING_LEASE_LOST
@@ -25,7 +26,9 @@ class SqlRuns:
         self._connection = connection
 
     async def add(self, run: Run) -> None:
-        await self._connection.execute(insert(RUNS).values(lease_owner=NOBODY, lease_until=None, **_run_row(run)))
+        await self._connection.execute(
+            insert(RUNS).values(lease_owner=NOBODY, lease_until=None, **_fixed(run), **_changing(run))
+        )
 
     async def find(self, run: RunId) -> Run | None:
         row = (await self._connection.execute(select(RUNS).where(RUNS.c.run == run))).one_or_none()
@@ -40,7 +43,7 @@ class SqlRuns:
         previous = update(RUNS).where(
             RUNS.c.run == run.id, RUNS.c.revision == run.revision - 1, RUNS.c.lease_epoch == run.lease_epoch
         )
-        written = await self._connection.execute(previous.values(**_run_row(run)))
+        written = await self._connection.execute(previous.values(**_changing(run)))
         if written.rowcount != 1:
             raise TRAINING_LEASE_LOST.problem(run=run.id)
 
@@ -74,21 +77,29 @@ class SqlRuns:
         return (await self._connection.execute(statement.values(lease_until=until))).rowcount == 1
 
 
-def _run_row(run: Run) -> dict[str, Any]:
+def _fixed(run: Run) -> dict[str, Any]:
     return {
         "run": run.id, "agreement": run.terms.agreement, "buyer": run.terms.buyer, "provider": run.terms.provider,
         "purpose": run.terms.purpose, "clients": run.clients, "spec": run.spec.to_json(),
-        "spec_digest": run.spec.digest, "state": run.state.value, "reason": run.reason, "round": run.round,
-        "committed": run.committed, "aborted": run.aborted, "params": run.params, "moments": b"".join(run.moments),
-        "bitwise": int(run.bitwise), "fingerprint": run.fingerprint, "revision": run.revision,
-        "lease_epoch": run.lease_epoch, "created_at": run.created_at,
+        "spec_digest": run.spec.digest, "created_at": run.created_at,
     }  # fmt: skip
+
+
+def _changing(run: Run) -> dict[str, Any]:
+    return {
+        "state": run.state.value, "reason": run.reason, "round": run.round, "committed": run.committed,
+        "aborted": run.aborted, "params": run.params, "moments": b"".join(run.moments), "bitwise": int(run.bitwise),
+        "fingerprint": run.fingerprint, "revision": run.revision, "lease_epoch": run.lease_epoch,
+    }  # fmt: skip
+
+
+_spec_of = lru_cache(maxsize=64)(RunSpec.from_json)  # read many times a round, and never another value
 
 
 def run_from_row(row: Row[Any]) -> Run:
     moments = tuple(row.moments[at : at + DIGEST_BYTES] for at in range(0, len(row.moments), DIGEST_BYTES))
     terms = Terms(row.agreement, Did(row.buyer), Did(row.provider), Purpose(row.purpose))
-    run = Run(RunId(row.run), terms, RunSpec.from_json(row.spec), row.clients, row.created_at)
+    run = Run(RunId(row.run), terms, _spec_of(row.spec), row.clients, row.created_at)
     return replace(
         run, state=RunState(row.state), reason=row.reason, round=row.round, committed=row.committed,
         aborted=row.aborted, params=row.params, moments=moments, lease_epoch=row.lease_epoch,
@@ -116,6 +127,20 @@ class SqlRounds:
         rows = await self._connection.execute(select(ROUNDS).where(ROUNDS.c.run == run).order_by(ROUNDS.c.round))
         return [round_from_row(row) for row in rows]
 
+    async def newest(self, run: RunId, count: int) -> Sequence[Round]:
+        query = select(ROUNDS).where(ROUNDS.c.run == run).order_by(ROUNDS.c.round.desc()).limit(count)
+        return [round_from_row(row) for row in await self._connection.execute(query)][::-1]
+
+    async def add_committed(self, rounds: Sequence[Round]) -> None:
+        cohort = _cohort_columns(rounds[0].cohort)
+        await self._connection.execute(insert(ROUNDS), [_round_row(round_, cohort) for round_ in rounds])
+        outcomes = [
+            {"run": each.run, "round": each.number, "attempt": each.attempt, "member": name, "outcome": "delivered"}
+            for each in rounds
+            for name in each.accepted
+        ]
+        await self._connection.execute(insert(MEMBERS), outcomes)
+
     async def outcome(self, round_: Round, outcomes: Mapping[Did, str]) -> None:
         if not outcomes:
             return
@@ -133,10 +158,15 @@ class SqlRounds:
         return {(row.attempt, Did(row.member)): row.outcome for row in rows}
 
 
-def _round_row(round_: Round) -> dict[str, Any]:
+def _cohort_columns(cohort: Cohort) -> dict[str, bytes]:
+    return {"cohort": cohort_json(cohort), "cohort_digest": cohort.digest}
+
+
+def _round_row(round_: Round, cohort: Mapping[str, bytes] | None = None) -> dict[str, Any]:
+    """`cohort`: its columns, where many rounds have one cohort."""
     return {
         "run": round_.run, "round": round_.number, "attempt": round_.attempt, "state": round_.state.value,
-        "cohort": cohort_json(round_.cohort), "cohort_digest": round_.cohort.digest, "params": round_.params,
+        **(_cohort_columns(round_.cohort) if cohort is None else cohort), "params": round_.params,
         "training_us": round_.training_us,
         "opened_us": round_.opened_us, "closed_us": round_.closed_us,
         "accepted": names_json(round_.accepted),

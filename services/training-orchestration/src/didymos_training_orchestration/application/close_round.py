@@ -1,6 +1,6 @@
 """A round ends: with new parameters, or without effect."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from didymos_did import Did
@@ -58,6 +58,25 @@ async def close_round(name: Round, epoch: int, closing: Closing, work: Work, clo
         work,
     )  # fmt: skip
     work.publish(RoundClosed(after, closed))
+    return after
+
+
+async def close_rounds(rounds: Sequence[Round], epoch: int, moments: tuple[Digest, ...], work: Work) -> Run:
+    """Rounds that were computed ahead, one after the other, all at once. Nobody is charged. Raises as `hold`."""
+    run = await hold(rounds[0].run, epoch, work)
+    if run.round + 1 != rounds[0].number or run.params != rounds[0].params:
+        return run  # committed before: nothing is done twice
+    await work.rounds.add_committed(rounds)
+    last = rounds[-1]
+    after = await store(
+        replace(
+            run, round=last.number, committed=run.committed + len(rounds), aborted=0, params=last.result,
+            moments=moments,
+        ),
+        work,
+    )  # fmt: skip
+    for closed in rounds:
+        work.publish(RoundClosed(after, closed))
     return after
 
 

@@ -5,13 +5,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-import numpy as np
 from didymos_did import Did
-from didymos_learning import BySum, RunSpec, Total, ordered_sum, settings_of, strategy_of
+from didymos_learning import Total
 
 from didymos_training_orchestration.application.advance_round import STALE, advance_round, settle_members
 from didymos_training_orchestration.application.ports import Work
 from didymos_training_orchestration.application.results import Broken, Lost, Opened, Order, Part, Reached, Stage
+from didymos_training_orchestration.application.summing import RunningSum
 from didymos_training_orchestration.application.world import World
 from didymos_training_orchestration.domain.cohort import Cohort
 from didymos_training_orchestration.domain.round import Round, quorum
@@ -32,7 +32,7 @@ class Collected:
     total: Total
     transcript: Digest
     outcomes: dict[Did, str]
-    parts: tuple[Total, ...] = ()  # of each member, where they are in clear
+    parts: tuple[Total, ...] = ()  # of each member, for a strategy that compares them
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +48,20 @@ class Failed:
 @dataclass
 class _Desk:
     round: Round
-    parts: dict[Did, Total] = field(default_factory=dict)
+    running: RunningSum
     outcomes: dict[Did, str] = field(default_factory=dict)
 
 
 async def collect(order: Order, round_: Round, epoch: int, world: World, kind: str) -> Collected | Failed:
     """Raises as `hold`: then the attempt stays as it is, for whoever drives the run next."""
     clients = world.clients["simulated" if kind == "simulated" else "sites"]
-    desk, masked = _Desk(round_), order.spec.masking == "pairwise" and kind != "simulated"
+    desk = _Desk(round_, RunningSum(order.cohort.names, order.spec))
+    masked = order.spec.masking == "pairwise" and kind != "simulated"
     async with aclosing(clients.results(order)) as results:  # type: ignore[type-var] # they are generators
         async for result in results:
             match result:
                 case Part(member, total):
-                    desk.parts[member] = total
+                    desk.running.add(member, total)
                 case Lost(member, code):
                     desk.outcomes[member] = code
                     world.meters.client("dropped" if code == "deadline" else "refused")
@@ -92,7 +93,7 @@ async def _reached(desk: _Desk, epoch: int, stage: Stage, members: Cohort, world
 
 async def _clear(order: Order, desk: _Desk, epoch: int, world: World, kind: str) -> Collected | Failed:
     """The ordered sum of the parts, if they are enough, and if the owners of all of them still allow it."""
-    here = _only(order.cohort, tuple(desk.parts))
+    here = _only(order.cohort, desk.running.names)
     asked = len(order.cohort.members)
     if len(here.members) < (asked if kind == "simulated" else quorum(asked, order.spec.cohort.surviving)):
         return Failed(desk.round, QUORUM, again=True, outcomes=desk.outcomes)
@@ -102,17 +103,9 @@ async def _clear(order: Order, desk: _Desk, epoch: int, world: World, kind: str)
     if isinstance(settled, str):
         return Failed(desk.round, settled, again=True, outcomes=desk.outcomes)
     desk.round = settled
-    parts = [desk.parts[name] for name in here.names]
-    summed = ordered_sum((part.vector.astype(np.float32) for part in parts), width_of(order.spec))
-    total = Total(summed, float(sum(part.weight for part in parts)), sum(part.count for part in parts))
-    outcomes = desk.outcomes | dict.fromkeys(here.names, "delivered")
-    return Collected(desk.round, here.names, total, b"", outcomes, tuple(parts))
-
-
-def width_of(spec: RunSpec) -> int:
-    """The length of a member's vector."""
-    strategy, size = strategy_of(spec.strategy, spec.masking), spec.model.layout.size
-    return strategy.width(size, settings_of(strategy, spec.strategy)) if isinstance(strategy, BySum) else size
+    accepted, total, parts = desk.running.ended()
+    outcomes = desk.outcomes | dict.fromkeys(accepted, "delivered")
+    return Collected(desk.round, accepted, total, b"", outcomes, parts)
 
 
 async def _known(use_case: Callable[[Work], Awaitable[T | str]], world: World) -> T | str:

@@ -9,7 +9,7 @@ import numpy as np
 from didymos_contracts.errors import Problem
 from didymos_kit import log
 from didymos_kit.faults import fault_point
-from didymos_learning import BySum, Flat, ServerState, flat_bytes, flat_view, settings_of, strategy_of
+from didymos_learning import BySum, ServerState, flat_bytes, strategy_of
 
 from didymos_training_orchestration.application.admission import share_used
 from didymos_training_orchestration.application.close_round import Closing, abort_round, close_round
@@ -20,9 +20,10 @@ from didymos_training_orchestration.application.hold import hold, move, store
 from didymos_training_orchestration.application.open_round import open_round, retry_round
 from didymos_training_orchestration.application.personalise import personalise
 from didymos_training_orchestration.application.ports import Work
-from didymos_training_orchestration.application.results import Order
+from didymos_training_orchestration.application.quick_rounds import QUICK_SECONDS, quick_rounds, together
+from didymos_training_orchestration.application.results import order_of
+from didymos_training_orchestration.application.summing import applied, server_of
 from didymos_training_orchestration.application.world import World
-from didymos_training_orchestration.domain.cohort import use_of
 from didymos_training_orchestration.domain.round import ATTEMPTS, IN_FLIGHT, Round, RoundState
 from didymos_training_orchestration.domain.run import ENDED, Move, Run, RunId
 
@@ -31,11 +32,16 @@ async def drive_run(name: RunId, epoch: int, world: World) -> None:
     """Until the run is paused, completed or failed. Raises TRAINING_LEASE_LOST, TRAINING_RUN_STATE."""
     run = await _begun(name, epoch, world)
     await _say_again_how_the_last_round_ended(run, world)
+    ahead = False
     while not run.over:
-        flight = await world.units(lambda work: _in_flight(name, work)) or await _opened(run, epoch, world)
-        if flight is None:
-            return
-        await _round(run, flight, epoch, world)
+        flight = await _in_flight(run, world)
+        if flight is None and ahead:
+            ahead = await quick_rounds(run, epoch, world)
+        else:
+            flight = flight or await _opened(run, epoch, world)
+            if flight is None:
+                return
+            ahead = await _round(run, flight, epoch, world) and together(run, world)
         run = await world.units(lambda work: hold(name, epoch, work))
     if not run.committed:
         await world.units(lambda work: fail_run(name, epoch, NO_ROUND, work))
@@ -52,7 +58,7 @@ async def drive_run(name: RunId, epoch: int, world: World) -> None:
 async def _begun(name: RunId, epoch: int, world: World) -> Run:
     """The run with its first parameters; another machine than before is noted, for its bits may differ."""
     run = await world.units(lambda work: hold(name, epoch, work))
-    fingerprint = await world.mathematics.fingerprint()
+    fingerprint = await world.mathematics.fingerprint(world.clients[run.clients].engine(run.spec))
     if run.params:
         if run.fingerprint == fingerprint or not run.bitwise:
             return run
@@ -73,8 +79,9 @@ async def _marked(name: RunId, epoch: int, work: Work) -> Run:
     return await store(replace(await hold(name, epoch, work), bitwise=False), work)
 
 
-async def _in_flight(name: RunId, work: Work) -> Round | None:
-    return next((each for each in await work.rounds.of(name) if each.state in IN_FLIGHT), None)
+async def _in_flight(run: Run, world: World) -> Round | None:
+    following = await world.units(lambda work: work.rounds.find(run.id, run.round + 1))
+    return following if following is not None and following.state in IN_FLIGHT else None
 
 
 async def _opened(run: Run, epoch: int, world: World) -> Round | None:
@@ -108,22 +115,22 @@ async def _paused(name: RunId, epoch: int, why: Problem, work: Work) -> Run:
     return await move(await hold(name, epoch, work), Move.PAUSE, work, why.row.code)
 
 
-async def _round(run: Run, flight: Round, epoch: int, world: World) -> None:
-    """All attempts of one round, to its end."""
+async def _round(run: Run, flight: Round, epoch: int, world: World) -> bool:
+    """All attempts of one round, to its end; whether it was committed, and the last of them quick."""
     clients, round_ = world.clients[run.clients], flight
-    raw = await world.objects.get(run.params)
-    params = flat_view(raw or b"", run.spec.model.layout.size)
-    server = await _server(run, params, world)
-    strategy = strategy_of(run.spec.strategy, run.spec.masking)
+    server = await server_of(run, world)
+    params, strategy = server.params, strategy_of(run.spec.strategy, run.spec.masking)
     broadcast = strategy.broadcast(server) if isinstance(strategy, BySum) else ()
     gradient = await world.mathematics.validation_gradient(run.spec, params)
     digest = b"" if gradient is None else await world.objects.put(flat_bytes(gradient))
     world.meters.opened()
-    begun = world.clock.monotonic()
+    begun, taken = world.clock.monotonic(), 0.0
     while True:
+        asked = world.clock.monotonic()
         order = order_of(run, round_, digest)
         await clients.open(order, params, broadcast)
         got = await collect(order, round_, epoch, world, run.clients)
+        taken = world.clock.monotonic() - asked
         if isinstance(got, Collected):
             await _commit(run, got, server, epoch, world)
             await clients.close(order, "committed", "")
@@ -134,6 +141,7 @@ async def _round(run: Run, flight: Round, epoch: int, world: World) -> None:
             break
         round_ = following
     world.meters.ended("closed" if isinstance(got, Collected) else "aborted", world.clock.monotonic() - begun)
+    return isinstance(got, Collected) and taken < QUICK_SECONDS
 
 
 async def _another(run: Run, failed: Failed, epoch: int, world: World) -> Round | None:
@@ -157,7 +165,7 @@ async def _another(run: Run, failed: Failed, epoch: int, world: World) -> Round 
 
 async def _commit(run: Run, got: Collected, server: ServerState, epoch: int, world: World) -> None:
     """(1) the total, (2) the checkpoint, (3) one transaction. A crash before (3) repeats from the newest object."""
-    after = _applied(run, got, server)
+    after = applied(run.spec, got.total, got.parts, server)
     total = await world.objects.put(got.total.vector.astype("<f8").tobytes())
     fault_point("training.total_written")
     result = await world.objects.put(flat_bytes(after.params))
@@ -171,36 +179,6 @@ async def _commit(run: Run, got: Collected, server: ServerState, epoch: int, wor
     log.get().info(
         "training.round_closed", run=run.id, round=got.round.number, accepted=len(got.accepted),
         step=float(np.abs(after.params - server.params).max()),
-    )  # fmt: skip
-
-
-def _applied(run: Run, got: Collected, server: ServerState) -> ServerState:
-    """A strategy that compares takes the mean update of each member: a site, or a chunk of simulated clients."""
-    strategy = strategy_of(run.spec.strategy, run.spec.masking)
-    settings = settings_of(strategy, run.spec.strategy)
-    if isinstance(strategy, BySum):
-        return strategy.apply(server, got.total, settings)
-    return strategy.apply(server, [(part.vector / part.weight).astype(np.float32) for part in got.parts], settings)
-
-
-async def _server(run: Run, params: Flat, world: World) -> ServerState:
-    """What the strategy kept, or what it begins with."""
-    if run.moments:
-        return ServerState(params, tuple([await _moment(run, digest, world) for digest in run.moments]))
-    strategy = strategy_of(run.spec.strategy, run.spec.masking)
-    return strategy.init(params, settings_of(strategy, run.spec.strategy))
-
-
-async def _moment(run: Run, digest: bytes, world: World) -> Flat:
-    return flat_view(await world.objects.get(digest) or b"", run.spec.model.layout.size)
-
-
-def order_of(run: Run, round_: Round, gradient: bytes) -> Order:
-    """The order to train of this attempt: the same after a restart."""
-    use = use_of(run.terms.buyer, run.terms.purpose, run.terms.agreement, run.spec)
-    return Order(
-        run.id, round_.number, round_.attempt, round_.opened_us + round_.training_us, run.spec, use, round_.cohort,
-        round_.params, round_.training_us, gradient,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Open a round, or another attempt of it: the cohort admitted now, its budget reserved, in one transaction."""
 
 from dataclasses import replace
+from typing import Final
 
 from didymos_contracts.errors import Problem
 from didymos_contracts.errors.training import TRAINING_ROUND_CLOSED
@@ -15,25 +16,35 @@ from didymos_training_orchestration.domain.budget import Booking
 from didymos_training_orchestration.domain.round import Refused, Round, RoundState, Step, stepped, training_us
 from didymos_training_orchestration.domain.run import RunId
 
+RECENT: Final = 20  # rounds, of which at least five are committed: three aborted in a row pause a run
+
 
 async def open_round(
     name: RunId, epoch: int, offer: Offer, first_us: int, consent: Consent, work: Work, clock: Clock
 ) -> Round | Problem:
     """The next round, open; or why it cannot begin now: then nothing changed. Raises as `hold`."""
+    opened = await plan_round(name, epoch, offer, first_us, consent, work, clock)
+    if isinstance(opened, Round):
+        await work.book.book(name, opened.number, opened.cohort.grants, Booking.RESERVED)
+        await work.rounds.add(opened)
+        work.publish(RoundOpened(opened))
+    return opened
+
+
+async def plan_round(
+    name: RunId, epoch: int, offer: Offer, first_us: int, consent: Consent, work: Work, clock: Clock
+) -> Round | Problem:
+    """The next round as it would be opened now, or why it cannot begin. Nothing is stored. Raises as `hold`."""
     run = await hold(name, epoch, work)
     found = await admission(run, offer, consent, work.book, clock.now())
     missed = shortage(run, found)
     if missed is not None:
         return missed
-    past = [each for each in await work.rounds.of(name) if each.state is RoundState.COMMITTED]
-    opened = Round(
+    past = [each for each in await work.rounds.newest(name, RECENT) if each.state is RoundState.COMMITTED]
+    return Round(
         name, run.round + 1, found.cohort, run.params, opened_us=clock.now_us(),
         training_us=training_us([each.closed_us - each.opened_us for each in past], first_us),
     )  # fmt: skip
-    await work.book.book(name, opened.number, found.cohort.grants, Booking.RESERVED)
-    await work.rounds.add(opened)
-    work.publish(RoundOpened(opened))
-    return opened
 
 
 async def retry_round(

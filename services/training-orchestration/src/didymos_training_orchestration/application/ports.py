@@ -56,6 +56,12 @@ class Rounds(Protocol):
     async def of(self, run: RunId) -> Sequence[Round]:
         """All of them, in order."""
 
+    async def newest(self, run: RunId, count: int) -> Sequence[Round]:
+        """The last `count` of them, in order."""
+
+    async def add_committed(self, rounds: Sequence[Round]) -> None:
+        """Rounds that nobody has seen open, of one run and one cohort, with what became of its members."""
+
     async def outcome(self, round_: Round, outcomes: Mapping[Did, str]) -> None:
         """Note what became of members: delivered, or the code by which they were lost."""
 
@@ -124,6 +130,12 @@ class Objects(Protocol):
 class Clients(Protocol):
     """Where local training takes place: simulated, at sites, or in this process. learning.md section 3."""
 
+    def keeps(self, spec: RunSpec) -> bool:
+        """Whether a round leaves anything with its members: then it is durable before the next one opens."""
+
+    def engine(self, spec: RunSpec) -> str:
+        """By which engine they train a run of `spec`."""
+
     async def offered(self, spec: RunSpec) -> Offer:
         """Who is there for this task."""
 
@@ -185,5 +197,5 @@ class Mathematics(Protocol):
     async def validation_gradient(self, spec: RunSpec, params: Flat) -> Flat | None:
         """None when the specification commits no validation data. Raises TRAINING_VALIDATION_MISMATCHED."""
 
-    async def fingerprint(self) -> str:
+    async def fingerprint(self, engine: str) -> str:
         """What the bits of a result depend on beside the specification."""

@@ -8,8 +8,9 @@ from typing import TypeAlias
 from didymos_did import Did, TwinId
 from didymos_learning import RunSpec, Total
 
-from didymos_training_orchestration.domain.cohort import Cohort, Use
-from didymos_training_orchestration.domain.run import Digest, RunId
+from didymos_training_orchestration.domain.cohort import Cohort, Use, use_of
+from didymos_training_orchestration.domain.round import Round
+from didymos_training_orchestration.domain.run import Digest, Run, RunId
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,15 @@ class Order:
     params: Digest
     training_us: int = 0
     gradient: Digest = b""
+
+
+def order_of(run: Run, round_: Round, gradient: Digest) -> Order:
+    """The order to train of this attempt: the same after a restart."""
+    use = use_of(run.terms.buyer, run.terms.purpose, run.terms.agreement, run.spec)
+    return Order(
+        run.id, round_.number, round_.attempt, round_.opened_us + round_.training_us, run.spec, use, round_.cohort,
+        round_.params, round_.training_us, gradient,
+    )  # fmt: skip
 
 
 class Stage(Enum):

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from didymos_contracts.errors import training as rows
 from didymos_contracts.errors.platform import (
@@ -20,12 +20,13 @@ from didymos_kit.http.paging import CursorQuery, Cursors, Limit
 from didymos_kit.http.principal import Caller, authenticate
 from didymos_kit.http.problems import problems
 from didymos_kit.ids import Ids
-from didymos_learning import BySum, RunSpec, flat_view
+from didymos_learning import BySum, RunSpec
 from didymos_learning import strategies as installed
-from didymos_learning.export import MEDIA_TYPE, to_safetensors
+from didymos_learning.export import MEDIA_TYPE
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from didymos_training_orchestration.adapters.exports import Format, exported
 from didymos_training_orchestration.application import read_runs
 from didymos_training_orchestration.application.create_run import CreateRun, create_run
 from didymos_training_orchestration.application.ports import Agreements, Clients, Consent, Units, Work
@@ -36,6 +37,10 @@ from didymos_training_orchestration.domain.run import ENDED, ClientsKind, Run, R
 from didymos_training_orchestration.entrypoints import shapes
 
 HIDDEN = problems(PLATFORM_NOT_FOUND)
+EXPORTS = problems(
+    PLATFORM_NOT_FOUND, rows.TRAINING_EXPORT_UNSUPPORTED, rows.TRAINING_ARCHITECTURE_UNKNOWN,
+    rows.TRAINING_UPDATE_NOT_FINITE,
+)  # fmt: skip
 MAKES = problems(
     rows.TRAINING_SPEC_MALFORMED, rows.TRAINING_ARCHITECTURE_UNKNOWN, rows.TRAINING_STRATEGY_UNKNOWN,
     rows.TRAINING_STRATEGY_NEEDS_INDIVIDUAL, rows.TRAINING_STRATEGY_NOT_MASKED, rows.TRAINING_LAYOUT_MISMATCHED,
@@ -239,17 +244,22 @@ def models(desk: Desk) -> APIRouter:
         """All that is said of it: data, errors, privacy, limits."""
         return shapes.card_of((await lineage(model, caller.did)).model)
 
-    @router.get("/{model}/export", responses=HIDDEN, response_class=Response)
-    async def export(model: str, caller: Caller, format: Literal["safetensors"] = "safetensors") -> Response:  # noqa: ARG001 - its name in the address
-        """The parameters of a shared model, one tensor per slot. One twin's are sealed and leave only to be served."""
+    @router.get("/{model}/export", responses=EXPORTS, response_class=Response)
+    async def export(model: str, caller: Caller, format: Format = "safetensors") -> Response:
+        """The parameters of a shared model: tensors by slot, or a graph that other runtimes execute (ONNX).
+
+        One twin's model is sealed under its key and leaves only to be served.
+        """
         found = (await lineage(model, caller.did)).model
         run = await desk.units(lambda work: work.runs.find(found.run))
-        raw = None if found.kind is ModelKind.PERSONAL else await desk.stored(found.params)
+        if found.kind is ModelKind.PERSONAL:
+            raise rows.TRAINING_EXPORT_UNSUPPORTED.problem(
+                model=model, detail="one twin's model is sealed under the twin's key; it is served, and never exported"
+            )
+        raw = await desk.stored(found.params)
         if raw is None or run is None:
             raise PLATFORM_NOT_FOUND.problem(model=model, detail="its parameters are not here to be read")
-        layout = run.spec.model.layout
-        said = {"model": found.id, "run": found.run, "spec": run.spec.digest.hex(), "params": found.params.hex()}
-        return Response(to_safetensors(flat_view(raw, layout.size), layout, said), media_type=MEDIA_TYPE)
+        return Response(await exported(found, run, raw, format), media_type=MEDIA_TYPE)
 
     return router
 
