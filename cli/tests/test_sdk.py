@@ -6,6 +6,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from didymos_cli.runs import page_of, watch
 from didymos_cli.up import running_house
@@ -38,6 +39,8 @@ def checked(house: str) -> None:
     assert (said["ended"]["state"], said["ended"]["committed"]) == ("completed", 3)
     assert said["params"].shape == (SPEC.model.layout.size,)
     assert said["card"]["spec"] == SPEC.digest.hex()
+    facts = {each.key: each.value for each in onnx.load_model_from_string(said["graph"]).metadata_props}
+    assert (facts["model"], facts["run"]) == (said["model"].name, said["run"].name)
     told = StringIO()
     with Client(house, OWNER) as client:
         run = client.run(said["run"].name)

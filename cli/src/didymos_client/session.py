@@ -176,9 +176,12 @@ class Model:
     def lineage(self) -> Json:
         return self.client.get(f"/models/{self.name}/lineage")
 
-    def export(self) -> bytes:
-        """Its parameters as safetensors, one tensor per slot of its layout."""
-        return self.client.fetch(f"/models/{self.name}/export", format="safetensors")
+    def export(self, form: Literal["safetensors", "onnx"] = "safetensors") -> bytes:
+        """Its parameters, one tensor per slot of its layout; or a graph that any ONNX runtime executes.
+
+        Raises the Problem `training.export_unsupported`, with the reason, for a model that cannot be had so.
+        """
+        return self.client.fetch(f"/models/{self.name}/export", format=form)
 
     def params(self, layout: Layout) -> Flat:
         """Its parameters (d,), checked against the digest of the registry. Raises TRAINING_DIGEST_MISMATCHED."""

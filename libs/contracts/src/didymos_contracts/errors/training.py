@@ -20,6 +20,9 @@ TRAINING_SPEC_MALFORMED = Row(
 TRAINING_LAYOUT_MISMATCHED = Row(
     "training.layout_mismatched", 422, "INVALID_ARGUMENT", "never", "A vector or layout is not that of the model"
 )
+TRAINING_EXPORT_UNSUPPORTED = Row(
+    "training.export_unsupported", 422, "INVALID_ARGUMENT", "never", "This model cannot be written in that format"
+)
 TRAINING_UPDATE_NOT_FINITE = Row(
     "training.update_not_finite", 422, "INVALID_ARGUMENT", "never", "An update holds a value that is not finite"
 )
