@@ -20,6 +20,7 @@ from didymos_did import Did, TwinId, epoch_of, key_of
 from didymos_ingestion.adapters.readings_log import LogOfReadings
 from didymos_ingestion.adapters.vault import CachedKeys
 from didymos_ingestion.application.accept_batch import accept_batch
+from didymos_ingestion.application.accept_together import Together
 from didymos_ingestion.application.ports import Accepted, Ports
 from didymos_ingestion.domain.quota import Buckets
 from didymos_kit.clock import SystemClock
@@ -207,9 +208,9 @@ async def shape_lines(shape: Shape, folder: Path) -> list[Measure]:
     singles = naive_bodies(shape, max(1, 1_000 // shape.size))
     async with SqliteLog(folder / f"{shape.name}.db") as log, log.writer("bench") as writer:
         await log.ensure([READINGS, QUARANTINE])
-        ports, clock = await ports_for(shape, writer), SystemClock()
+        together = Together(await ports_for(shape, writer), SystemClock())
         ours, least, one = await in_turn(
-            lambda: all_of(lambda body: accept_batch(parse_batch(body), ports, clock), given),
+            lambda: all_of(lambda body: together.accept(parse_batch(body)), given),
             lambda: all_of(lambda body: bare(body, writer), given),
             lambda: all_of(lambda body: naive(body, writer), singles),
         )

@@ -16,6 +16,7 @@ from typing import Final
 
 from didymos_contracts.topics import QUARANTINE, READINGS
 from didymos_ingestion.application.accept_batch import accept_batch
+from didymos_ingestion.application.accept_together import Together
 from didymos_kit.clock import SystemClock
 from didymos_kit.database.engine import Database, postgres_engine
 from didymos_kit.database.migrate import migrations_of, upgrade
@@ -116,12 +117,12 @@ async def ingest_lines(shape: Shape, writer: Writer) -> list[Measure]:
 
     def nowhere(body: bytes) -> Awaitable[object]:
         kept_by.records.clear()
-        return accept_batch(parse_batch(body), to_memory, clock)
+        return to_memory.accept(parse_batch(body))
 
     kept_by = _Kept()
-    to_memory = await ports_for(shape, kept_by)
+    to_memory, together = Together(await ports_for(shape, kept_by), clock), Together(ports, clock)
     ours, least, one, only, memory = await in_turn(
-        lambda: all_of(lambda body: took.of(accept_batch(parse_batch(body), ports, clock)), given),
+        lambda: all_of(lambda body: took.of(together.accept(parse_batch(body))), given),
         lambda: all_of(lambda body: bare(body, writer), given),
         lambda: all_of(lambda body: naive(body, writer), singles),
         produced,

@@ -6,7 +6,7 @@ from itertools import count
 from didymos.twin.v1.twin_events_pb2 import ProfilePublished
 from didymos_contracts.topics import QUARANTINE, READINGS
 from didymos_did import TwinId
-from didymos_ingestion.adapters.readings_log import RECORD_BYTES, token_of
+from didymos_ingestion.adapters.readings_log import RECORD_BYTES, last_offsets, token_of
 from didymos_ingestion.adapters.twin_tails import ProfileTable
 from didymos_ingestion.application.accept_batch import accept_batch
 from didymos_kit.eventlog import Position, Stored, envelope
@@ -57,8 +57,10 @@ def test_a_token_names_the_last_place_of_each_partition_and_no_quarantine() -> N
         Position(READINGS.name, 3, 8), Position(READINGS.name, 5, 1), Position(READINGS.name, 3, 7),
         Position(QUARANTINE.name, 9, 9),
     ]  # fmt: skip
-    assert token_of(positions) == "3:8,5:1"
-    assert token_of(positions[3:]) == ""
+    last = last_offsets(positions)
+    assert token_of([3, 5], last) == "3:8,5:1"
+    assert token_of([5], last) == "5:1"
+    assert token_of([], last_offsets(positions[3:])) == ""
 
 
 async def test_the_envelope_of_a_record_is_one_of_the_house() -> None:

@@ -141,6 +141,11 @@ def traceparent() -> str | None:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
 
 
+def current_is_sampled() -> bool:
+    """Whether there is a span now whose trace is kept."""
+    return trace.get_current_span().get_span_context().trace_flags.sampled
+
+
 def inject(headers: MutableMapping[str, bytes]) -> None:
     """Add `traceparent` to the headers of a record, if there is a span."""
     current = traceparent()

@@ -1,12 +1,17 @@
-"""Accepted readings become sealed parcels in records, one record per batch and partition. data-path.md 5 and 8."""
+"""Accepted readings become sealed parcels in records: of a batch, or of several together, one record per partition.
+
+data-path.md 5 and 8.
+"""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
 
 from didymos.ingestion.v1.ingestion_events_pb2 import ReadingsAccepted, ReadingsQuarantined
+from didymos_contracts.errors import Problem
 from didymos_contracts.errors.ingestion import BATCH_TOO_LARGE
 from didymos_contracts.topics import QUARANTINE, READINGS, TopicRow
 from didymos_did import DataKey
@@ -19,14 +24,26 @@ from didymos_readings import Assurance, Cipher, delimited, encode_parcel, seal_r
 from didymos_ingestion.application.ports import Accepted
 
 RECORD_BYTES: Final = 960 << 10
+PACK_BYTES: Final = 256 << 10  # of parcels of several batches in one record
 SALT_BYTES: Final = 16
 SEALED_PATH: Final = "*"  # a parcel spans all paths of its twin
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """What of a batch goes into the log: parcels by partition, and records of what was refused."""
+
+    identity: str
+    at_us: int
+    parcels: dict[int, "list[_Sealed]"]
+    aside: list[Record]
 
 
 class _Sealed(NamedTuple):
     twin: bytes
     parcel: bytes
     size: int
+    batch: _Batch
 
 
 class LogOfReadings:
@@ -40,32 +57,60 @@ class LogOfReadings:
         }
 
     async def append(self, accepted: Accepted) -> str:
-        records = [*self._readings(accepted), *self._quarantined(accepted)]
-        return token_of(await self._writer.append(records))
+        (said,) = await self.append_together([accepted])
+        if isinstance(said, Problem):
+            raise said
+        return said
 
-    def _readings(self, accepted: Accepted) -> Iterator[Record]:
-        if not accepted.parcels:
-            return
-        at_us = accepted.normalised.received_at_us
-        identity, headers = identity_of(accepted), self._headers(READINGS, at_us)
-        head = ReadingsAccepted(version=1, received_at_us=at_us).SerializeToString()
-        for part, sealed in self._sealed(accepted).items():
-            for index, group in enumerate(_fitting(sealed)):
-                value = head + b"".join([delimited(b"\x1a", each.parcel) for each in group])
-                named = {**headers, "ce_id": f"{identity}:{part}{f'.{index}' if index else ''}".encode()}
-                yield Record(READINGS.name, group[0].twin, value, named, at_us // 1000)
+    async def append_together(self, several: Sequence[Accepted]) -> list[str | Problem]:
+        sealed = [self._tried(accepted) for accepted in several]
+        parts: dict[int, list[_Sealed]] = {}
+        aside: list[Record] = []
+        for batch in sealed:
+            if not isinstance(batch, Problem):
+                aside += batch.aside
+                for part, parcels in batch.parcels.items():
+                    parts.setdefault(part, []).extend(parcels)
+        limit = RECORD_BYTES if len(several) == 1 else PACK_BYTES
+        records = [record for part, parcels in parts.items() for record in self._readings(part, parcels, limit)]
+        last = last_offsets(await self._writer.append([*records, *aside]))
+        return [each if isinstance(each, Problem) else token_of(each.parcels, last) for each in sealed]
 
-    def _sealed(self, accepted: Accepted) -> dict[int, list[_Sealed]]:
-        """The parcels by partition."""
-        shared = shared_fields(accepted.normalised, accepted.digest)
-        salts, parts = self._random(SALT_BYTES * len(accepted.parcels)), dict[int, list[_Sealed]]()
+    def _tried(self, accepted: Accepted) -> _Batch | Problem:
+        try:
+            return self._sealed(accepted)
+        except Problem as problem:
+            return problem
+
+    def _sealed(self, accepted: Accepted) -> _Batch:
+        """The parcels by partition, and the records of what was refused."""
+        at_us, shared = accepted.normalised.received_at_us, shared_fields(accepted.normalised, accepted.digest)
+        batch = _Batch(identity_of(accepted), at_us, {}, list(self._quarantined(accepted)))
+        salts, parts = self._random(SALT_BYTES * len(accepted.parcels)), batch.parcels
         for index, content in enumerate(accepted.parcels):
             key, salt = accepted.keys[content.twin], salts[index * SALT_BYTES : (index + 1) * SALT_BYTES]
             sealed = key.seal(content.body, salt, SEALED_PATH)
             size, twin = _size(sealed), content.twin.encode()
             parcel = encode_parcel(content, shared, key.epoch, salt, sealed)
-            parts.setdefault(partition_of(twin, READINGS.partitions), []).append(_Sealed(twin, parcel, size))
-        return parts
+            part = partition_of(twin, READINGS.partitions)
+            if part in parts:
+                parts[part].append(_Sealed(twin, parcel, size, batch))
+            else:
+                parts[part] = [_Sealed(twin, parcel, size, batch)]
+        return batch
+
+    def _readings(self, part: int, parcels: Sequence[_Sealed], limit: int) -> Iterator[Record]:
+        for index, group in enumerate(_fitting(parcels, limit)):
+            batches = list(dict.fromkeys([each.batch for each in group]))
+            at_us, identity = batches[0].at_us, batches[0].identity
+            if len(batches) > 1:
+                at_us = max([each.at_us for each in batches])
+                identity = sha256("".join([each.identity for each in batches]).encode()).hexdigest()
+            head = ReadingsAccepted(version=1, received_at_us=at_us).SerializeToString()
+            value = head + b"".join([delimited(b"\x1a", each.parcel) for each in group])
+            headers = self._headers(READINGS, at_us)
+            headers["ce_id"] = f"{identity}:{part}{f'.{index}' if index else ''}".encode()
+            yield Record(READINGS.name, group[0].twin, value, headers, at_us // 1000)
 
     def _quarantined(self, accepted: Accepted) -> Iterator[Record]:
         if not accepted.refused:
@@ -97,13 +142,18 @@ def identity_of(accepted: Accepted) -> str:
     return sha256(named + accepted.digest).hexdigest()
 
 
-def token_of(positions: Sequence[Position]) -> str:
-    """`partition:offset[,...]` of the parcels, as a read that must see them says it; the last of each partition."""
+def last_offsets(positions: Sequence[Position]) -> dict[int, int]:
+    """Of readings: the last offset of each partition."""
     last: dict[int, int] = {}
     for position in positions:
         if position.topic == READINGS.name:
             last[position.partition] = max(position.offset, last.get(position.partition, 0))
-    return ",".join(f"{partition}:{offset}" for partition, offset in last.items())
+    return last
+
+
+def token_of(parts: Iterable[int], last: Mapping[int, int]) -> str:
+    """`partition:offset[,...]` of the parcels, as a read that must see them says it; the last of each partition."""
+    return ",".join([f"{part}:{last[part]}" for part in parts])
 
 
 def _time(at_us: int) -> bytes:
@@ -121,12 +171,12 @@ def _sealing(key: DataKey, salt: bytes) -> Cipher:
     return lambda body: key.seal(body, salt, SEALED_PATH)
 
 
-def _fitting(parcels: Sequence[_Sealed]) -> Iterator[list[_Sealed]]:
+def _fitting(parcels: Sequence[_Sealed], limit: int) -> Iterator[list[_Sealed]]:
     """Parcels of one partition in as few records as the limit allows; each stands alone."""
     group: list[_Sealed] = []
     size = 0
     for each in parcels:
-        if group and size + each.size > RECORD_BYTES:
+        if group and size + each.size > limit:
             yield group
             group, size = [], 0
         group.append(each)

@@ -4,7 +4,7 @@ A batch is refused as a whole by a Problem, its readings one by one by index. No
 that was accepted and all refused content that is kept.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from didymos_contracts.errors import catalogue_row
@@ -44,14 +44,7 @@ async def accept_batch(envelope: Envelope, ports: Ports, clock: Clock) -> Taken:
 
     Raises BATCH_*, QUOTA_EXCEEDED, PLATFORM_UNAVAILABLE, and where all readings are refused the row of the first.
     """
-    received_at_us = clock.now_us()
-    _shed(ports.buckets.wait_seconds(envelope.header.device, clock.monotonic()))
-    batch = verify_batch(envelope, _key(envelope), ports.operator)
-    if isinstance(batch, Refusal):
-        raise catalogue_row(batch.code).problem(detail=batch.detail)
-    return require_accepted(
-        await keep_batch(Arrived(batch, received_at_us, Assurance.DEVICE, batch.digest), ports, clock)
-    )
+    return require_accepted(await keep_batch(proved(envelope, ports, clock), ports, clock))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +62,59 @@ class Arrived:
     original: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A batch of an enrolled device within its quota, with the enrolments of its twins, whose keys it takes."""
+
+    arrived: Arrived
+    named: Sequence[Enrolment]
+    twins: frozenset[TwinId]
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What of a batch is to be kept, None if nothing is, and what its sender hears once the log has it."""
+
+    kept: Accepted | None
+    accepted: int
+    refused: Sequence[Refusal]
+    digest: bytes
+
+    def taken(self, token: str) -> Taken:
+        return Taken(self.digest, self.accepted, self.refused, token)
+
+
+def proved(envelope: Envelope, ports: Ports, clock: Clock) -> Arrived:
+    """The batch of a device that signed it. Raises BATCH_*, QUOTA_EXCEEDED."""
+    received_at_us = clock.now_us()
+    _shed(ports.buckets.wait_seconds(envelope.header.device, clock.monotonic()))
+    batch = verify_batch(envelope, _key(envelope), ports.operator)
+    if isinstance(batch, Refusal):
+        raise catalogue_row(batch.code).problem(detail=batch.detail)
+    return Arrived(batch, received_at_us, Assurance.DEVICE, batch.digest)
+
+
 async def keep_batch(arrived: Arrived, ports: Ports, clock: Clock) -> Taken:
     """Judge each block, then keep what is accepted, and what an enrolled sender had refused.
 
     Raises BATCH_DEVICE_UNKNOWN, QUOTA_EXCEEDED, PLATFORM_UNAVAILABLE.
     """
-    batch, at_us = arrived.batch, arrived.received_at_us
+    return await keep_admitted(admitted(arrived, ports, clock), ports)
+
+
+async def keep_admitted(batch: Admitted, ports: Ports) -> Taken:
+    """The same from there on. Raises PLATFORM_UNAVAILABLE."""
+    keys = ports.keys.at_hand(batch.twins, batch.epoch)
+    if keys is None:
+        keys = await ports.keys.fetch(batch.twins, batch.epoch)
+    found = judged(batch, keys, ports)
+    return found.taken(await ports.log.append(found.kept) if found.kept else "")
+
+
+def admitted(arrived: Arrived, ports: Ports, clock: Clock) -> Admitted:
+    """Raises BATCH_DEVICE_UNKNOWN, QUOTA_EXCEEDED."""
+    batch = arrived.batch
     device = Did(batch.header.device)
     enrolments = ports.identity.enrolments(device)
     if not enrolments or ports.identity.suspended(device):
@@ -83,27 +123,28 @@ async def keep_batch(arrived: Arrived, ports: Ports, clock: Clock) -> Taken:
     if charged:
         rate = max([each.max_rate for each in enrolments])
         _shed(ports.buckets.take(device, charged, rate, clock.monotonic()))
-    epoch = epoch_of(at_us)
     named = _named(batch, enrolments)
-    twins = frozenset([each.twin for each in named])
-    keys = ports.keys.at_hand(twins, epoch)
-    if keys is None:
-        keys = await ports.keys.fetch(twins, epoch)
+    return Admitted(arrived, named, frozenset([each.twin for each in named]), epoch_of(arrived.received_at_us))
+
+
+def judged(found: Admitted, keys: Mapping[TwinId, DataKey | None], ports: Ports) -> Judged:
+    """`keys`: of the twins that it names; None of one that was destroyed."""
+    arrived = found.arrived
 
     def closed(twin: TwinId) -> str | None:
         if keys.get(twin) is None or ports.identity.destroyed(twin):
             return KEY_DESTROYED.code
         return None if ports.lifecycles.takes_readings(twin) else TWIN_SUSPENDED.code
 
-    may = admission(named, batch.header.profile, at_us, closed)
+    may = admission(found.named, arrived.batch.header.profile, arrived.received_at_us, closed)
     normalised, refusals = _judged(arrived, ports, may)
-    living: dict[str, DataKey] = {twin: key for twin, key in keys.items() if key is not None}
     parcels = parcel_contents(normalised, arrived.original) if normalised.blocks else ()
-    kept = refused_contents(batch, refusals, arrived.original) if refusals else ()
-    token = ""
-    if parcels or kept:
-        token = await ports.log.append(Accepted(normalised, parcels, kept, living, arrived.digest))
-    return Taken(arrived.digest, normalised.accepted, refusals, token)
+    refused = refused_contents(arrived.batch, refusals, arrived.original) if refusals else ()
+    kept = None
+    if parcels or refused:
+        living: dict[str, DataKey] = {twin: key for twin, key in keys.items() if key is not None}
+        kept = Accepted(normalised, parcels, refused, living, arrived.digest)
+    return Judged(kept, normalised.accepted, refusals, arrived.digest)
 
 
 def require_accepted(taken: Taken) -> Taken:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from didymos_contracts.errors import Problem
 from didymos_did import DataKey, Did, TwinId
 from didymos_readings import Normalised, ParcelContent, Profile, RefusedContent
 
@@ -60,6 +61,12 @@ class ReadingsLog(Protocol):
         """All of it, durably; the consistency token of its parcels. Raises PLATFORM_UNAVAILABLE: send the batch again.
 
         Some of it may be in the log then; a repeat has the same digest and is cut where it is applied.
+        """
+
+    async def append_together(self, several: Sequence[Accepted]) -> list[str | Problem]:
+        """The same of several batches, whose parcels of one partition share records; of each its token, or why not.
+
+        Parcels of a batch without a number stay apart: the offset of their record tells which of two came later.
         """
 
 

@@ -1,7 +1,7 @@
 """What both surfaces do around the use case: shed, count, trace. data-path.md 5 and 7."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final, TypeVar
 
@@ -25,6 +25,7 @@ from didymos_readings import FORMATS as PACKS
 from didymos_ingestion.application.accept_batch import Taken, accept_batch
 from didymos_ingestion.application.accept_events import accept_events
 from didymos_ingestion.application.accept_pack import Pack, accept_pack
+from didymos_ingestion.application.accept_together import Together
 from didymos_ingestion.application.ports import Ports
 from didymos_ingestion.domain.quota import Load
 
@@ -59,6 +60,10 @@ class Intake:
     signer: Signer
     load: Load
     meters: Meters
+    together: Together = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "together", Together(self.ports, self.clock))
 
     def shed(self, size: int) -> None:
         """Before anything is parsed or read. Raises PLATFORM_OVERLOADED."""
@@ -67,10 +72,16 @@ class Intake:
             raise PLATFORM_OVERLOADED.problem(detail="the log is behind", retry_after_seconds=seconds)
 
     async def signed(self, parse: Callable[[], Envelope], size: int, kind: str) -> Taken:
-        """A signed batch in one of its forms. Raises as `accept_batch`, and BATCH_MALFORMED, BATCH_TOO_LARGE."""
+        """A signed batch in one of its forms. Raises as `accept_batch`, and BATCH_MALFORMED, BATCH_TOO_LARGE.
+
+        Of a sampled trace it is accepted by itself, so that its record tells of the trace.
+        """
 
         async def accept() -> Taken:
-            return await accept_batch(_parsed(parse), self.ports, self.clock)
+            envelope = _parsed(parse)
+            if tracing.current_is_sampled():
+                return await accept_batch(envelope, self.ports, self.clock)
+            return await self.together.accept(envelope)
 
         return await self._counted(accept, size, kind)
 
@@ -119,8 +130,7 @@ class Intake:
 
 async def _traced(accept: Callable[[], Awaitable[Taken]], size: int) -> Taken:
     """In a span of its own where the trace is sampled: for all others that would be a tenth of the work."""
-    current = tracing.traceparent()
-    if current is None or not tracing.is_sampled(current.encode()):
+    if not tracing.current_is_sampled():
         return await accept()
     with tracing.span("ingestion.accept_batch", size=size):
         return await accept()
