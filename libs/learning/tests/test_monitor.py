@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from didymos_learning import GLUCOSE_TASK, Series, demo_spec, scale_of
+from didymos_learning import GLUCOSE_TASK, LearningError, Series, demo_spec, scale_of
 from didymos_learning.engine import Engine
+from didymos_learning.forecasting import Together
 from didymos_learning.models import initial
-from didymos_learning.monitor import answer, past_errors, still_earns, watch
+from didymos_learning.monitor import Watcher, answer, past_errors, still_earns, watch
 from didymos_learning.serving import ServedModel
 from didymos_learning.whatif import assumed, bounds_of
 
@@ -72,10 +73,27 @@ def test_a_personal_model_that_went_wrong_no_longer_earns_its_place(engine: Engi
     assert still_earns(engine, shared, shared, series, since) is None
 
 
-def test_an_assumption_is_answered_with_its_support(engine: Engine) -> None:
-    series = a_past(400)
+def test_an_assumption_is_answered_with_its_support() -> None:
+    series, engine = a_past(400), Together(SPEC.model)
     model, bounds = a_model(series), bounds_of(series.values)
+    model = replace(model, params=engine.pack(model.params))
     near = answer(engine, model, series, assumed(series, [121.0], bounds, GLUCOSE_TASK))
     far = answer(engine, model, series, assumed(series, [bounds.high, bounds.low] * 4, bounds, GLUCOSE_TASK))
     assert near.forecast.value == 121.0
     assert near.support > 0.05 > far.support
+
+
+def test_what_a_replay_left_goes_on_from_reading_to_reading() -> None:
+    errors = np.random.default_rng(3).normal(0, 4, 1200)
+    carried = Watcher(errors, GLUCOSE_TASK.horizon)
+    before = carried.watch()
+    assert before.width is not None
+    assert before.compared == 1195
+    for _ in range(5):
+        carried.settle(300.0, before.width)
+    after = carried.watch()
+    assert after.width is not None
+    assert after.width > before.width  # each was missed
+    assert (after.alarm, after.chance) == (True, 1 / 1196)
+    with pytest.raises(LearningError, match=r"training\.series_malformed"):
+        carried.settle(float("nan"), 1.0)

@@ -19,10 +19,11 @@ from didymos_learning import (
     scale_of,
 )
 from didymos_learning.engine import Engine
+from didymos_learning.forecasting import Together
 from didymos_learning.inline import federate
 from didymos_learning.personal import candidates, head_fit, own_only, personalise, squared_losses
 from didymos_learning.report import PersonReport, evaluate, interval, served
-from didymos_learning.serving import Forecast, ServedModel, forecast
+from didymos_learning.serving import Forecast, ServedModel, forecasts
 from didymos_testing.learning import SMALL_TASK, small_spec, waves
 
 torch.set_num_threads(1)
@@ -174,7 +175,9 @@ def test_a_served_model_forecasts_as_it_did_in_its_site(engine: Engine, shared: 
     again = ServedModel.from_bytes(model.to_bytes(), SPEC.model.layout)
     assert (again.scale, again.width) == (model.scale, model.width)
     row = int(np.flatnonzero(series.times == like.test.anchors[-1])[0])
-    made = forecast(engine, again, Series(series.times[: row + 1], series.values[: row + 1]))
+    together = Together(SPEC.model)
+    packed = replace(again, params=together.pack(again.params))
+    made = forecasts(together, [packed], [Series(series.times[: row + 1], series.values[: row + 1])])[0]
     expected = like.test.last[-1] + engine.predict(model.params, like.test)[-1] * like.scale.move
     assert made.value == pytest.approx(expected, rel=1e-6)
     assert made.fallback == "none"
@@ -184,17 +187,18 @@ def test_a_served_model_forecasts_as_it_did_in_its_site(engine: Engine, shared: 
     assert made.made_at_us == like.test.anchors[-1]
 
 
-def test_without_a_model_or_after_a_gap_it_stays_as_it_is(engine: Engine, shared: Flat) -> None:
-    series = waves(1, 20)
+def test_without_a_model_or_after_a_gap_it_stays_as_it_is(shared: Flat) -> None:
+    series, together = waves(1, 20), Together(SPEC.model)
     last, at = float(series.values[-1]), int(series.times[-1])
-    assert forecast(engine, None, series) == Forecast(last, None, None, at, "no_model")
-    model = ServedModel(shared, scale_of(waves(1), SMALL_TASK), None)
-    assert forecast(engine, model, series).low is None
+    model = ServedModel(together.pack(shared), scale_of(waves(1), SMALL_TASK), None)
     times = series.times.copy()
     times[-1] += 10 * 300_000_000
-    assert forecast(engine, model, Series(times, series.values)).fallback == "gap"
+    without, made, after = forecasts(together, [None, model, model], [series, series, Series(times, series.values)])
+    assert without == Forecast(last, None, None, at, "no_model")
+    assert (made.low, made.fallback) == (None, "none")
+    assert after.fallback == "gap"
     with pytest.raises(LearningError, match=r"training\.series_short"):
-        forecast(engine, model, Series(times[:0], series.values[:0]))
+        forecasts(together, [model], [Series(times[:0], series.values[:0])])
 
 
 @pytest.mark.parametrize("spoil", [lambda raw: raw[:-1], lambda raw: raw[:20], lambda raw: bytes(40) + raw[40:]])

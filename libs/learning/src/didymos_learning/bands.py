@@ -1,11 +1,13 @@
 """Intervals that keep their promise while the world changes: adaptive conformal inference (arXiv 2106.00170)."""
 
+from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from didymos_learning.errors import LearningError
 from didymos_learning.intervals import COVER
@@ -28,6 +30,7 @@ class AdaptiveBand:
         self._errors: deque[float] = deque((abs(float(error)) for error in start), maxlen=KEPT)
         if not np.isfinite(self._errors).all():
             raise LearningError("training.series_malformed", detail="an error that is not finite")
+        self._ordered = sorted(self._errors)
 
     def __len__(self) -> int:
         return len(self._errors)
@@ -37,21 +40,36 @@ class AdaptiveBand:
         """Half of the interval now, in the unit of the readings; None with fewer than `LEAST` errors."""
         if len(self._errors) < LEAST:
             return None
-        scores = np.fromiter(self._errors, dtype=np.float64)
-        rank = int(np.ceil((len(scores) + 1) * (1.0 - self.miss)))
-        return float(np.partition(scores, (at := min(max(rank, 1), len(scores)) - 1))[at])
+        return width_of(self._ordered, self.miss)
 
     def settle(self, error: float, width: float | None) -> None:
         """A forecast came due: its error, and the half width that was announced with it, if one was.
 
         Raises LearningError `training.series_malformed` for an error that is not finite; nothing changes then.
         """
-        if not np.isfinite(error):
-            raise LearningError("training.series_malformed", detail="an error that is not finite")
-        if width is not None:
-            missed = abs(error) > width
-            self.miss = min(max(self.miss + self._rate * (self._goal - missed), 0.0), 1.0)
+        self.miss = missed_now(self.miss, error, width, self._goal, self._rate)
+        if len(self._errors) == KEPT:
+            del self._ordered[bisect_left(self._ordered, self._errors[0])]
         self._errors.append(abs(float(error)))
+        insort(self._ordered, self._errors[-1])
+
+
+def width_of(ordered: Sequence[float] | NDArray[np.float32], miss: float) -> float:
+    """The (1 - miss) quantile of absolute errors (n,) in ascending order, n >= 1."""
+    rank = int(np.ceil((len(ordered) + 1) * (1.0 - miss)))
+    return float(ordered[min(max(rank, 1), len(ordered)) - 1])
+
+
+def missed_now(miss: float, error: float, width: float | None, goal: float = 1.0 - COVER, rate: float = RATE) -> float:
+    """The share of misses to allow for from now on, after a forecast with half width `width` came due.
+
+    Raises LearningError `training.series_malformed` for an error that is not finite.
+    """
+    if not np.isfinite(error):
+        raise LearningError("training.series_malformed", detail="an error that is not finite")
+    if width is None:
+        return miss
+    return min(max(miss + rate * (goal - (abs(error) > width)), 0.0), 1.0)
 
 
 def replay(band: AdaptiveBand, errors: Wide, delay: int) -> Wide:

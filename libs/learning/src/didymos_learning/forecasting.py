@@ -1,10 +1,11 @@
 """Forecasts of many twins at once, each with parameters of its own: the LSTM as stacked matrix products in numpy.
 
-A graph instance per twin costs milliseconds and megabytes; here a twin is one row of each stack. torch is not imported.
+A graph instance per twin costs milliseconds and megabytes; here a twin is one row of each stack. torch is imported for
+other architectures only.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,60 +16,152 @@ from didymos_learning.spec import ModelSpec
 from didymos_learning.vector import Flat, Wide
 from didymos_learning.windows import Inputs
 
+if TYPE_CHECKING:
+    from didymos_learning.engine import Engine
+
 ARCH: Final = "lstm"
+AT_ONCE: Final = 128  # twins, or windows of one twin, of a block: their parameters and gates stay in the cache
 _Block = NDArray[np.float32]
 
 
-class TwinStack:
-    """Parameters of n twins of one model, one set each: about 20 kB a twin for 32 units. Keep 64 to 512 in a stack."""
+class Changes(Protocol):
+    """What says a change for inputs: `Engine` by plain parameters, `Together` by packed ones."""
 
-    def __init__(self, model: ModelSpec, params: Sequence[Flat]) -> None:
-        """`params`: n vectors (d,). Raises LearningError `training.architecture_unknown`, `.layout_mismatched`."""
+    model: ModelSpec
+
+    def change(self, params: Flat, inputs: Inputs) -> Wide:
+        """The scaled change (n,) that the model with `params` sees ahead of each window (n, input, channels)."""
+
+
+class TwinStack:
+    """An LSTM as `didymos_learning.models` builds it, for twins with one packed row of parameters each."""
+
+    def __init__(self, model: ModelSpec) -> None:
+        """Raises LearningError `training.architecture_unknown` for another architecture."""
         if model.arch != ARCH:
             raise LearningError("training.architecture_unknown", detail=f"no stack of {model.arch[:64]!r}")
         self.model = model
-        self._units = int(sizes_of(model.arch, model.version, model.args, model.task)["units"])
-        self._skip = int(sizes_of(model.arch, model.version, model.args, model.task)["skip"])
-        layout = model.layout
-        flat = np.stack([layout.check(one) for one in params]) if params else np.empty((0, layout.size), np.float32)
+        sizes = sizes_of(model.arch, model.version, model.args, model.task)
+        units, self._skip = int(sizes["units"]), int(sizes["skip"])
+        self._units = units
+        half = np.full(4 * units, 0.5, np.float32)  # sigmoid(x) = (1 + tanh(x / 2)) / 2: one tanh for all gates
+        half[2 * units : 3 * units] = 1.0
+        self._half = half
+        channels = model.task.channels
+        shapes = [(channels, 4 * units), (units, 4 * units), (1, 4 * units), (1, units + self._skip * channels), (1, 1)]
+        ends = np.cumsum([rows * columns for rows, columns in shapes]).tolist()
+        self._places = [
+            (slice(end - rows * columns, end), (rows, columns))
+            for (rows, columns), end in zip(shapes, ends, strict=True)
+        ]
+
+    def pack(self, params: Flat) -> Flat:
+        """`params` (d,) as forecasts read them. Raises LearningError `training.layout_mismatched`."""
+        layout = self.model.layout
+        layout.check(params)
 
         def slot(name: str) -> _Block:
-            found = layout.slot(name)
-            return flat[:, found.offset : found.offset + found.size].reshape(len(flat), *found.shape)
+            return layout.view(params, layout.slot(name))
 
-        half = np.full(4 * self._units, 0.5, np.float32)  # sigmoid(x) = (1 + tanh(x / 2)) / 2: one tanh for all gates
-        half[2 * self._units : 3 * self._units] = 1.0
-        self._input = np.ascontiguousarray(slot("body.weight_ih_l0").transpose(0, 2, 1) * half)
-        self._state = np.ascontiguousarray(slot("body.weight_hh_l0").transpose(0, 2, 1) * half)
-        self._bias = (slot("body.bias_ih_l0") + slot("body.bias_hh_l0")) * half
-        self._head = np.ascontiguousarray(slot("head.weight")[:, 0])
-        self._head_bias = slot("head.bias")[:, 0].copy()
+        parts = (
+            slot("body.weight_ih_l0").T * self._half,
+            slot("body.weight_hh_l0").T * self._half,
+            (slot("body.bias_ih_l0") + slot("body.bias_hh_l0")) * self._half,
+            slot("head.weight")[0],
+            slot("head.bias"),
+        )
+        return np.concatenate([part.ravel() for part in parts])
 
-    def __len__(self) -> int:
-        return len(self._bias)
+    def change(self, packed: Sequence[Flat], inputs: Inputs) -> Wide:
+        """The scaled change (n, w) that each of n twins' models sees ahead of its w windows.
 
-    def change(self, inputs: Inputs) -> Wide:
-        """The scaled change (n,) that each twin's model sees ahead of its window; `inputs` (n, input, channels).
-
+        `packed`: n rows of `pack`. `inputs` (n, w, input, channels). What is not finite stays in its twin.
         Raises LearningError `training.layout_mismatched` for another number of windows.
         """
         task, units = self.model.task, self._units
-        if inputs.shape != (len(self), task.input, task.channels):
-            raise LearningError("training.layout_mismatched", expected=len(self), actual=str(inputs.shape))
-        given = inputs @ self._input + self._bias[:, None]
-        cell: _Block = np.zeros((len(self), units), np.float32)
-        hidden: _Block = np.zeros((len(self), units), np.float32)
-        half = np.float32(0.5)
-        for step in range(task.input):
-            gates = np.tanh(given[:, step] + (hidden[:, None] @ self._state)[:, 0])
-            keep = half + half * gates[:, units : 2 * units]
-            enter = half + half * gates[:, :units]
-            cell = keep * cell + enter * gates[:, 2 * units : 3 * units]
-            hidden = (half + half * gates[:, 3 * units :]) * np.tanh(cell)
-        read = hidden
-        if self._skip:
-            read = np.concatenate(
-                [hidden, inputs[:, -self._skip :].reshape(len(self), self._skip * task.channels)], axis=1
-            )
-        said: Wide = (np.einsum("nf,nf->n", read, self._head) + self._head_bias).astype(np.float64)
+        if inputs.ndim != 4 or len(inputs) != len(packed) or inputs.shape[2:] != (task.input, task.channels):
+            raise LearningError("training.layout_mismatched", expected=len(packed), actual=str(inputs.shape))
+        twins, windows = inputs.shape[:2]
+        if not twins:
+            return np.empty((0, windows))
+        rows = packed[0][None] if twins == 1 else np.stack(packed)
+        to_gates, state, bias, head, shift = (rows[:, at].reshape(twins, *shape) for at, shape in self._places)
+        with np.errstate(all="ignore"):
+            given = inputs.reshape(twins, windows * task.input, task.channels) @ to_gates + bias
+            given = given.reshape(twins, windows, task.input, 4 * units)
+            cell = np.zeros((twins, windows, units), np.float32)
+            hidden: _Block = np.zeros((twins, windows, units), np.float32)
+            half = np.float32(0.5)
+            for step in range(task.input):
+                gates = np.tanh(given[:, :, step] + hidden @ state)
+                keep = half + half * gates[:, :, units : 2 * units]
+                enter = half + half * gates[:, :, :units]
+                cell = keep * cell + enter * gates[:, :, 2 * units : 3 * units]
+                hidden = (half + half * gates[:, :, 3 * units :]) * np.tanh(cell)
+            read = hidden
+            if self._skip:
+                last = inputs[:, :, -self._skip :].reshape(twins, windows, self._skip * task.channels)
+                read = np.concatenate([hidden, last], axis=2)
+            said: Wide = (np.einsum("nwf,nf->nw", read, head[:, 0]) + shift[:, 0]).astype(np.float64)
         return said
+
+
+class Together:
+    """Forecasts of one model (architecture, shapes, task) for many twins in one call; not for two threads at once.
+
+    An LSTM runs as a stack. Other architectures run by torch, twin after twin, those that share parameters at once.
+    """
+
+    def __init__(self, model: ModelSpec) -> None:
+        self.model = model
+        self._stack = TwinStack(model) if model.arch == ARCH else None
+        self._engine: Engine | None = None
+
+    def pack(self, params: Flat) -> Flat:
+        """As `change` and `change_each` take them. Raises LearningError `training.layout_mismatched`."""
+        return self.model.layout.check(params) if self._stack is None else self._stack.pack(params)
+
+    def change(self, params: Flat, inputs: Inputs) -> Wide:
+        """The scaled change (n,) that one twin's model sees ahead of each of its windows (n, input, channels)."""
+        if self._stack is None:
+            return self._loop().change(params, inputs)
+        out = np.empty(len(inputs))
+        for begin in range(0, len(inputs), AT_ONCE):
+            part = slice(begin, begin + AT_ONCE)
+            out[part] = self._stack.change([params], inputs[None, part])[0]
+        return out
+
+    def change_each(self, packed: Sequence[Flat], inputs: Inputs) -> Wide:
+        """The scaled change (n,) that each twin's model sees ahead of its window; `inputs` (n, input, channels).
+
+        `packed`: n rows of `pack`, the same object for twins that share parameters.
+        Raises LearningError `training.layout_mismatched` for another number of windows.
+        """
+        if len(inputs) != len(packed):
+            raise LearningError("training.layout_mismatched", expected=len(packed), actual=str(inputs.shape))
+        out = np.empty(len(packed))
+        sharing: dict[int, list[int]] = {}
+        for at, row in enumerate(packed):
+            sharing.setdefault(id(row), []).append(at)
+        stack, own = self._stack, list[int]()
+        for many in sharing.values():
+            if stack is None or len(many) > 1:
+                out[many] = self.change(packed[many[0]], inputs[many])
+            else:
+                own += many
+        if stack is None:
+            return out
+        for begin in range(0, len(own), AT_ONCE):
+            some = own[begin : begin + AT_ONCE]
+            out[some] = stack.change([packed[at] for at in some], inputs[some][:, None])[:, 0]
+        return out
+
+    def _loop(self) -> "Engine":
+        if self._engine is None:
+            import torch
+
+            from didymos_learning.engine import Engine
+
+            torch.set_num_threads(1)
+            self._engine = Engine(self.model)
+        return self._engine

@@ -7,12 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from didymos_learning.anomaly import LEAST, OF, alarms, p_values
-from didymos_learning.bands import AdaptiveBand, replay
+from didymos_learning.anomaly import LEAST, OF, alarms
+from didymos_learning.bands import KEPT, AdaptiveBand, missed_now, replay, width_of
 from didymos_learning.drift import Drift, block_spread, drift
-from didymos_learning.engine import Engine
+from didymos_learning.forecasting import Changes, Together
 from didymos_learning.series import Series, Times
-from didymos_learning.serving import Forecast, ServedModel, forecast
+from didymos_learning.serving import Forecast, ServedModel, forecasts
 from didymos_learning.vector import Wide
 from didymos_learning.whatif import past_inputs, support
 from didymos_learning.windows import inputs_of
@@ -36,24 +36,60 @@ class Watch:
     compared: int
 
 
-def watch(engine: Engine, model: ServedModel, recent: Series) -> Watch:
+class Watcher:
+    """What a replay of `errors` (n,), oldest first, says of a model, carried from reading to reading until the next.
+
+    The errors that are compared with stay those of the replay (float32: 12 kB a twin); how often the band misses, and
+    so its width, and the last p-values go on.
+    """
+
+    def __init__(self, errors: Wide, horizon: int) -> None:
+        self._miss, self._band = 0.0, np.empty(0, np.float32)
+        if len(errors) >= SETTLED:
+            band = AdaptiveBand(errors[:START])
+            replay(band, errors[START:], horizon)
+            self._miss = band.miss
+            self._band = np.sort(np.abs(errors[-KEPT:])).astype(np.float32)
+        self._reference = np.sort(np.abs(errors[:-OF])).astype(np.float32)
+        newest = errors[-OF:] if len(self._reference) else np.empty(0)
+        self._chances = [self._chance(error) for error in newest.tolist()]
+
+    def settle(self, error: float, width: float | None) -> None:
+        """A forecast came due: its error, and the half width that was announced with it, if one was.
+
+        Raises LearningError `training.series_malformed` for an error that is not finite; nothing changes then.
+        """
+        self._miss = missed_now(self._miss, error, width)
+        if len(self._reference):
+            self._chances = [*self._chances, self._chance(error)][-OF:]
+
+    def watch(self) -> Watch:
+        """As of the last reading."""
+        width = None if not len(self._band) else width_of(self._band, self._miss)
+        if not self._chances:
+            return Watch(width, None, alarm=False, compared=0)
+        compared = len(self._reference)
+        alarm = compared >= LEAST and bool(alarms(np.array(self._chances))[-1])
+        return Watch(width, self._chances[-1], alarm, compared)
+
+    def _chance(self, error: float) -> float:
+        """`p_values` of one error against the reference."""
+        larger = len(self._reference) - int(np.searchsorted(self._reference, np.float32(abs(error))))
+        return (1.0 + larger) / (1.0 + len(self._reference))
+
+
+def watch(engine: Changes, model: ServedModel, recent: Series) -> Watch:
     """By the errors (unit of the readings) that `model` would have made on the newest part of `recent`."""
-    _, errors = past_errors(engine, model, recent)
-    width = None
-    if len(errors) >= SETTLED:
-        band = AdaptiveBand(errors[:START])
-        replay(band, errors[START:], engine.model.task.horizon)
-        width = band.width
-    reference = errors[:-OF]
-    if not len(reference):
-        return Watch(width, None, alarm=False, compared=0)
-    chances = p_values(errors[-OF:], reference)
-    alarm = len(reference) >= LEAST and bool(alarms(chances)[-1])
-    return Watch(width, float(chances[-1]), alarm, len(reference))
+    return watcher(engine, model, recent).watch()
+
+
+def watcher(engine: Changes, model: ServedModel, recent: Series) -> Watcher:
+    """The same, to be carried on."""
+    return Watcher(past_errors(engine, model, recent)[1], engine.model.task.horizon)
 
 
 def still_earns(
-    engine: Engine, personal: ServedModel, shared: ServedModel, recent: Series, since_us: int
+    engine: Changes, personal: ServedModel, shared: ServedModel, recent: Series, since_us: int
 ) -> Drift | None:
     """CUSUM of the personal model's losses against the shared one's over windows whose truth came after `since_us`.
 
@@ -76,18 +112,18 @@ class Answer:
     support: float
 
 
-def answer(engine: Engine, model: ServedModel, recent: Series, assumed: Series) -> Answer:
+def answer(together: Together, model: ServedModel, recent: Series, assumed: Series) -> Answer:
     """What `model` says of `assumed`, which is `recent` with other values at the end (`whatif.assumed`).
 
     Raises LearningError `training.series_short` for a past with too few windows to compare with.
     """
-    task = engine.model.task
+    task = together.model.task
     window = inputs_of(assumed.times[None, -task.input :], assumed.values[None, -task.input :], task, model.scale)
     near = support(window, past_inputs(recent, task, model.scale))
-    return Answer(forecast(engine, model, assumed), near)
+    return Answer(forecasts(together, [model], [assumed])[0], near)
 
 
-def past_errors(engine: Engine, model: ServedModel, series: Series) -> tuple[Times, Wide]:
+def past_errors(engine: Changes, model: ServedModel, series: Series) -> tuple[Times, Wide]:
     """When the truth of each past window came, and truth minus forecast (n,), oldest first; the newest `NEWEST`."""
     task = engine.model.task
     if len(series) < task.span:

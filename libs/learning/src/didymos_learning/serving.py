@@ -1,16 +1,19 @@
-"""A model that forecasts for one twin: its bytes at rest, and one forecast. The bytes are personal: seal them."""
+"""Models that forecast for twins: forecasts of many at once, and their bytes at rest, which are personal: seal them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 from struct import Struct
 from typing import Final, Literal, TypeAlias
 
-from didymos_learning.engine import Engine
+import numpy as np
+
 from didymos_learning.errors import LearningError
+from didymos_learning.forecasting import Together
 from didymos_learning.layout import Layout
 from didymos_learning.series import Series
 from didymos_learning.vector import Flat, flat_bytes, flat_view
-from didymos_learning.windows import Scale, recent_inputs
+from didymos_learning.windows import Inputs, Scale, recent_inputs
 
 Fallback: TypeAlias = Literal["none", "no_model", "gap"]
 _HEAD: Final = Struct("<5d")  # level, spread, step, move, width (NaN: none)
@@ -18,7 +21,8 @@ _HEAD: Final = Struct("<5d")  # level, spread, step, move, width (NaN: none)
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """Parameters (d,), the client's scale, and half of the 80 % interval in the unit of the readings, if known."""
+    """Parameters (d,), or as `Together.pack` gives them; the client's scale; half of the 80 % interval in the unit of the
+    readings, if known."""
 
     params: Flat
     scale: Scale
@@ -49,20 +53,30 @@ class Forecast:
     fallback: Fallback
 
 
-def forecast(engine: Engine, model: ServedModel | None, recent: Series) -> Forecast:
-    """One forecast from the newest readings. Without a model, or with a gap in its inputs: "it stays as it is".
+def forecasts(together: Together, models: Sequence[ServedModel | None], recents: Sequence[Series]) -> list[Forecast]:
+    """One forecast a twin from its newest readings. Without a model, or with a gap in its inputs: "it stays as it is".
 
+    The parameters of each model as `together.pack` gives them.
     Raises LearningError `training.series_short` for a series without a reading.
     """
-    if not len(recent):
+    if not all(map(len, recents)):
         raise LearningError("training.series_short", readings=0)
-    last, at = float(recent.values[-1]), int(recent.times[-1])
-    if model is None:
-        return Forecast(last, None, None, at, "no_model")
-    inputs = recent_inputs(recent, engine.model.task, model.scale)
-    if inputs is None:
-        return Forecast(last, None, None, at, "gap")
-    value = last + float(engine.change(model.params, inputs)[0]) * model.scale.move
-    if model.width is None:
-        return Forecast(value, None, None, at, "none")
-    return Forecast(value, value - model.width, value + model.width, at, "none")
+    task, found = together.model.task, list[tuple[int, ServedModel, Inputs]]()
+    out = [
+        Forecast(float(recent.values[-1]), None, None, int(recent.times[-1]), "gap" if model else "no_model")
+        for model, recent in zip(models, recents, strict=True)
+    ]
+    for at, (model, recent) in enumerate(zip(models, recents, strict=True)):
+        inputs = None if model is None else recent_inputs(recent, task, model.scale)
+        if model is not None and inputs is not None:
+            found.append((at, model, inputs))
+    if not found:
+        return out
+    changes = together.change_each(
+        [model.params for _, model, _ in found], np.concatenate([each for *_, each in found])
+    )
+    for (at, model, _), change in zip(found, changes.tolist(), strict=True):
+        value, width = out[at].value + change * model.scale.move, model.width
+        low, high = (None, None) if width is None else (value - width, value + width)
+        out[at] = Forecast(value, low, high, out[at].made_at_us, "none")
+    return out
