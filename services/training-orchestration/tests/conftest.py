@@ -151,3 +151,8 @@ def told() -> Callable[..., Any]:
 @pytest.fixture
 def attend() -> Callable[..., Any]:
     return attending
+
+
+@pytest.fixture
+def until() -> Callable[..., Any]:
+    return eventually

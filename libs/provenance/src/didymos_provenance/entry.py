@@ -133,6 +133,11 @@ def thread_of(name: str) -> bytes:
     return sha256(b"didymos/thread/v1\0" + name.encode()).digest()[:THREAD_BYTES]
 
 
+def event_id(kind: str, subject: str) -> bytes:
+    """16 bytes under which the log of a house knows the entry of an event; its REST takes them in hexadecimal."""
+    return sha256(f"didymos/event/v1\0{kind}\0{subject}".encode()).digest()[:16]
+
+
 def b64url(raw: bytes) -> str:
     """base64url without padding (RFC 4648 section 5)."""
     return b2a_base64(raw, newline=False).rstrip(b"=").translate(_URL_SAFE).decode("ascii")

@@ -34,8 +34,9 @@ from didymos_training_orchestration.adapters.work import SqlUnits, sql_work
 from didymos_training_orchestration.application.ports import Clients
 from didymos_training_orchestration.application.world import SECOND_US, Pace, World
 from didymos_training_orchestration.domain.run import ClientsKind
-from didymos_training_orchestration.entrypoints import grpc, rest
+from didymos_training_orchestration.entrypoints import grpc, rest, rest_erasure
 from didymos_training_orchestration.entrypoints.driver import Driver, Shift
+from didymos_training_orchestration.entrypoints.erasing import Erasing
 from didymos_training_orchestration.entrypoints.measuring import Measuring
 from didymos_training_orchestration.settings import PaceSettings, SimulationSettings, TrainingSettings
 
@@ -64,10 +65,13 @@ async def bootstrap(settings: TrainingSettings, house: House) -> AsyncIterator[S
                 clients["simulated"] = simulated
             servicers.append(_rounds(settings, house, attendance, objects).register)
             loops.append(_driver(settings, house, database, clients, objects).run)
-        routers = rest.routes(rest.Desk(
+            loops.append(Erasing(house.identity.erased, SqlUnits(database), objects, house.clock).run)
+        routers = (*rest.routes(rest.Desk(
             dispatch, SqlUnits(database), agreements, clients, house, house.identity.owner_of,
             lambda: _attending(attendance), SqlAnswers(database), Cursors(house.keys.secret("cursor"), "runs"),
             house.clock, house.ids, house.wait, asyncio.sleep, FileObjects(house.files).get, settings.poll_seconds,
+        )), rest_erasure.owned(
+            SqlUnits(database), house.identity.owner_of, house.identity.destroyed, house.clock
         )) if settings.role != "worker" else ()  # fmt: skip
         yield Service(NAME, tuple(routers), tuple(servicers), tuple(loops), checks=(database.check,))
 

@@ -82,6 +82,10 @@ class IdentityTail:
     def destroyed(self, twin: TwinId) -> bool:
         return twin in self._destroyed
 
+    def erased(self) -> frozenset[TwinId]:
+        """Every twin whose keys were destroyed."""
+        return frozenset(self._destroyed)
+
     def suspended(self, did: Did) -> bool:
         known = self._status.get(did)
         return known is not None and known[0] is SubjectStatus.SUSPENDED

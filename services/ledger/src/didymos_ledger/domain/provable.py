@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Final
 
 from didymos_did import Did
-from didymos_provenance import Fact, Json
+from didymos_provenance import Fact, Json, event_id
 
 SIGNED: Final = frozenset({"grant.issued", "agreement.made"})  # by those they bind; the house signs all other records
 
@@ -44,11 +43,6 @@ class Provable:
     def event_id(self) -> bytes:
         """16 bytes that a repeat has as well."""
         return event_id(self.kind, self.subject)
-
-
-def event_id(kind: str, subject: str) -> bytes:
-    """The id under which the log knows an entry; `GET /v1/proofs/{event_id}` takes it in hexadecimal."""
-    return sha256(f"didymos/event/v1\0{kind}\0{subject}".encode()).digest()[:16]
 
 
 def of_twin(twin: str) -> str:

@@ -60,6 +60,11 @@ class SqlBook:
         rows = await self._connection.execute(query.group_by(ENTRIES.c.grant_id))
         return {GrantId(row.grant_id): row.rounds for row in rows}
 
+    async def entries(self, run: RunId, grant: GrantId) -> Mapping[int, Booking]:
+        query = select(ENTRIES.c.round, ENTRIES.c.state).where(ENTRIES.c.run == run, ENTRIES.c.grant_id == grant)
+        rows = await self._connection.execute(query.order_by(ENTRIES.c.round))
+        return {row.round: Booking(row.state) for row in rows}
+
     async def drawn(self) -> Drawn:
         sums = (func.coalesce(func.sum(column), 0) for column in (ACCOUNTS.c.reserved, ACCOUNTS.c.spent))
         reserved, spent = (await self._connection.execute(select(*sums))).one()

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from didymos_did import Did, TwinId
+from didymos_did import Did, GrantId, TwinId
 from didymos_kit.database.seen import insert_missing
-from sqlalchemy import Row, select
+from sqlalchemy import Row, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from didymos_training_orchestration.adapters.tables import EVALUATIONS, MODELS, PARENTS
+from didymos_training_orchestration.adapters.tables import EVALUATIONS, MODELS, PARENTS, USES
 from didymos_training_orchestration.domain.contribution import SubjectReport
 from didymos_training_orchestration.domain.model import Model, ModelId, ModelKind, ModelState, Parent
+from didymos_training_orchestration.domain.round import Round
 from didymos_training_orchestration.domain.run import RunId
 
 
@@ -60,6 +61,33 @@ class SqlRegistry:
             select(EVALUATIONS).where(EVALUATIONS.c.run == run).order_by(EVALUATIONS.c.twin)
         )
         return [_report(row) for row in rows]
+
+    async def of_twin(self, twin: TwinId) -> Sequence[Model]:
+        rows = await self._connection.execute(select(MODELS).where(MODELS.c.twin == twin).order_by(MODELS.c.created_at))
+        return [_model(row) for row in rows]
+
+    async def reports_of(self, twin: TwinId) -> Sequence[SubjectReport]:
+        rows = await self._connection.execute(select(EVALUATIONS).where(EVALUATIONS.c.twin == twin))
+        return [_report(row) for row in rows]
+
+    async def erase(self, models: Sequence[Model], twin: TwinId) -> None:
+        for model in models:
+            ours = update(MODELS).where(MODELS.c.model == model.id)
+            await self._connection.execute(ours.values(card=model.card, state=model.state.value))
+        await self._connection.execute(delete(EVALUATIONS).where(EVALUATIONS.c.twin == twin))
+
+    async def note_uses(self, round_: Round) -> None:
+        rows = [
+            {"twin": subject.twin, "run": round_.run, "grant_id": subject.grant}
+            for member in round_.cohort.members
+            for subject in member.subjects
+        ]
+        if rows:
+            await insert_missing(self._connection, USES, rows)
+
+    async def uses(self, twin: TwinId) -> Sequence[tuple[RunId, GrantId]]:
+        query = select(USES.c.run, USES.c.grant_id).where(USES.c.twin == twin).order_by(USES.c.run, USES.c.grant_id)
+        return [(RunId(row.run), GrantId(row.grant_id)) for row in await self._connection.execute(query)]
 
 
 def _model(row: Row[Any]) -> Model:

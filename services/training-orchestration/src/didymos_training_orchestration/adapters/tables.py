@@ -128,7 +128,26 @@ EVALUATIONS: Final = Table(
     Column("interval_low", Float, nullable=False),
     Column("interval_high", Float, nullable=False),
     Column("model", LargeBinary, nullable=False),
+    Column("rmse_gate", Float, nullable=False, server_default="0"),
+    Column("input_shift", Float, nullable=False, server_default="0"),
     PrimaryKeyConstraint("run", "twin", name="evaluations_pkey"),
+)
+USES: Final = Table(  # which twins were asked for by which run: what an owner is told, also when grants are forgotten
+    "uses",
+    METADATA,
+    Column("twin", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("grant_id", Text, nullable=False),
+    PrimaryKeyConstraint("twin", "run", "grant_id", name="uses_pkey"),
+)
+JUDGEMENTS: Final = Table(  # the loss of each kept checkpoint of an ended run, on data that nobody trained on
+    "judgements",
+    METADATA,
+    Column("run", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("windows", Integer, nullable=False),
+    Column("naive", Float, nullable=False),
+    Column("losses", LargeBinary, nullable=False),  # canonical JSON: round and loss
 )
 MODELS: Final = Table(
     "models",
@@ -143,6 +162,7 @@ MODELS: Final = Table(
     Column("state", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Index("models_run", "run"),
+    Index("models_twin", "twin"),
 )
 PARENTS: Final = Table(
     "model_parents",

@@ -27,6 +27,7 @@ async def open_round(
     if isinstance(opened, Round):
         await work.book.book(name, opened.number, opened.cohort.grants, Booking.RESERVED)
         await work.rounds.add(opened)
+        await work.registry.note_uses(opened)
         work.publish(RoundOpened(opened))
     return opened
 
@@ -64,6 +65,7 @@ async def retry_round(
     await work.book.book(failed.run, failed.number, sorted(gone), Booking.RELEASED)
     await work.book.book(failed.run, failed.number, found.cohort.grants, Booking.RESERVED)
     await work.rounds.save(following)
+    await work.registry.note_uses(following)
     work.publish(RoundOpened(following))
     return following
 

@@ -78,6 +78,9 @@ class Book(Protocol):
     async def spent_rounds(self, run: RunId) -> Mapping[GrantId, int]:
         """How many rounds of this run each grant paid for."""
 
+    async def entries(self, run: RunId, grant: GrantId) -> Mapping[int, Booking]:
+        """By round, where each booking of this grant stands."""
+
     async def drawn(self) -> Drawn:
         """Over all grants: a gauge."""
 
@@ -97,6 +100,21 @@ class Registry(Protocol):
     async def report(self, run: RunId, reports: Sequence[SubjectReport]) -> None: ...
 
     async def reports(self, run: RunId) -> Sequence[SubjectReport]: ...
+
+    async def of_twin(self, twin: TwinId) -> Sequence[Model]:
+        """Its own models, erased ones too."""
+
+    async def reports_of(self, twin: TwinId) -> Sequence[SubjectReport]:
+        """What sites reported of it, in every run."""
+
+    async def erase(self, models: Sequence[Model], twin: TwinId) -> None:
+        """Store the models as they are now, and forget what sites reported of the twin."""
+
+    async def note_uses(self, round_: Round) -> None:
+        """The twins of its cohort, each under its grant; of no effect for what is noted."""
+
+    async def uses(self, twin: TwinId) -> Sequence[tuple[RunId, GrantId]]:
+        """The runs that asked for this twin, oldest first, and under which grants."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ class SubjectReport:
     interval_low: float
     interval_high: float
     model: bytes = b""  # digest of the sealed personal parameters, if the platform keeps them
+    rmse_gate: float = 0.0  # of the global model on gate data, by which deciles are cut; 0: not told
+    input_shift: float = 0.0  # population stability index of test inputs against fit inputs; above 0.25 they moved
 
 
 @dataclass(frozen=True, slots=True)

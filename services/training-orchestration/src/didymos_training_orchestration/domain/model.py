@@ -2,7 +2,7 @@
 
 from base64 import b32encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from hashlib import sha256
@@ -31,6 +31,7 @@ class ModelKind(Enum):
 class ModelState(Enum):
     ACTIVE = "active"
     WITHDRAWN = "withdrawn"
+    ERASED = "erased"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,12 @@ def personal_card(run: Run, report: SubjectReport, parent: ModelId, at: datetime
         "interval": [_number(report.interval_low), _number(report.interval_high)],
     }
     return jcs(card)
+
+
+def erased(model: Model, at: datetime) -> Model:
+    """What stays of one twin's model: that it was, and when it went. Its card, which told of the twin, is no more."""
+    card = {"model": str(model.id), "kind": model.kind.value, "state": ModelState.ERASED.value, "at": at.isoformat()}
+    return replace(model, card=jcs(card), state=ModelState.ERASED)
 
 
 def metrics_of(report: SubjectReport) -> dict[str, Any]:

@@ -248,13 +248,13 @@ def models(desk: Desk) -> APIRouter:
     async def export(model: str, caller: Caller, format: Format = "safetensors") -> Response:
         """The parameters of a shared model: tensors by slot, or a graph that other runtimes execute (ONNX).
 
-        One twin's model is sealed under its key and leaves only to be served.
+        One twin's model is sealed to the forecaster and leaves only to be served.
         """
         found = (await lineage(model, caller.did)).model
         run = await desk.units(lambda work: work.runs.find(found.run))
         if found.kind is ModelKind.PERSONAL:
             raise rows.TRAINING_EXPORT_UNSUPPORTED.problem(
-                model=model, detail="one twin's model is sealed under the twin's key; it is served, and never exported"
+                model=model, detail="one twin's model is sealed to the forecaster: it is served, and never exported"
             )
         raw = await desk.stored(found.params)
         if raw is None or run is None:
