@@ -37,6 +37,7 @@ from didymos_readings.http_signature import (
     sign_request,
     signature_of,
 )
+from didymos_readings.latest import LatestReading, latest_of, latest_readings
 from didymos_readings.normalise import Enrolment, Normalised, NormalisedBlock, normalise
 from didymos_readings.parcels import (
     Cipher,
@@ -108,6 +109,7 @@ __all__ = [
     "Header",
     "HttpSignature",
     "Kind",
+    "LatestReading",
     "Normalised",
     "NormalisedBlock",
     "Op",
@@ -147,6 +149,8 @@ __all__ = [
     "encode_parcel",
     "envelope_of",
     "explain",
+    "latest_of",
+    "latest_readings",
     "media_of",
     "message_of",
     "normalise",

@@ -157,7 +157,7 @@ def decode_parcel(body: bytes) -> OpenParcel:
         said = pb.ParcelBody.FromString(body)
     except DecodeError as error:
         raise ReadingError("batch.malformed", "the content is no ParcelBody message") from error
-    columns = tuple(_column(each) for each in said.blocks)
+    columns = tuple(column_of(each) for each in said.blocks)
     signed = said.signed
     return OpenParcel(signed.header, signed.signature, signed.kid, said.scoring, said.original, columns)
 
@@ -220,7 +220,8 @@ def _annotated(found: NormalisedBlock, path: bytes, quality: bytes, flags: bytes
     return b"\x12%b%b" % (SIZE[len(said)], said)
 
 
-def _column(said: pb.Annotated) -> DecodedColumn:
+def column_of(said: pb.Annotated) -> DecodedColumn:
+    """One column of a ParcelBody. Raises ReadingError `batch.malformed`."""
     block = parse_block(said.block, said.leaf, said.first)
     quality, flags = np.frombuffer(said.quality, np.uint8), np.frombuffer(said.flags, np.uint8)
     if len(quality) != block.size or len(flags) != block.size:

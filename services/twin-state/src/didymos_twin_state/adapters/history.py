@@ -4,14 +4,16 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from didymos_kit.database.engine import Database
-from sqlalchemy import Table, delete, func, insert, literal, select, tuple_, update
+from sqlalchemy import Table, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from didymos_twin_state.adapters.bulk import delete_rows, insert_rows
 from didymos_twin_state.adapters.tables import (
     ATTRIBUTES,
     CHECKPOINTS,
+    FORECASTS,
     HELD,
     PARCELS,
     RELATIONS,
@@ -34,8 +36,16 @@ from didymos_twin_state.domain.geo import cell_of
 from didymos_twin_state.domain.search import Clear
 from didymos_twin_state.domain.twin import Lifecycle
 
-ERASED: Final = (PARCELS, HELD, SNAPSHOTS, SERIES, ROLLUPS, ATTRIBUTES)  # parcels first: they fence a fold
-PROJECTED: Final = ("owner", "profile", "lifecycle", "revision", "keep_days", "place", "cell", "lon", "lat")
+ERASED: Final = (PARCELS, HELD, SNAPSHOTS, SERIES, ROLLUPS, ATTRIBUTES, FORECASTS)  # parcels first: they fence a fold
+SNAPSHOT_COLUMNS: Final = ("part", "twin", "key_epoch", "salt", "sealed")
+PARCEL_COLUMNS: Final = (
+    "part", "source_offset", "idx", "twin", "device", "stream", "number", "digest", "t_min_us", "t_max_us", "readings",
+    "key_epoch", "salt", "sealed",
+)  # fmt: skip
+TWIN_COLUMNS: Final = (
+    "id", "part", "owner", "profile", "lifecycle", "revision", "span_max_us", "keep_days", "place", "cell", "lon",
+    "lat",
+)  # fmt: skip
 SLICE: Final = 200  # parcels fetched at once
 
 
@@ -60,12 +70,8 @@ class SqlHistory:
             await _advance(tx.connection, part, epoch, expected, reached)
             await _store_parcels(tx.connection, PARCELS, part, rows.parcels)
             await _store_parcels(tx.connection, HELD, part, rows.held)
-            if rows.blobs:
-                blobs = [
-                    {"part": part, "twin": twin, "key_epoch": b.key_epoch, "salt": b.salt, "sealed": b.sealed}
-                    for twin, b in rows.blobs.items()
-                ]
-                await _replace(tx.connection, SNAPSHOTS, blobs)
+            blobs = [(part, twin, each.key_epoch, each.salt, each.sealed) for twin, each in rows.blobs.items()]
+            await insert_rows(tx.connection, SNAPSHOTS, SNAPSHOT_COLUMNS, blobs, replace=True)
             if rows.twins:
                 await _project(tx.connection, rows)
 
@@ -133,18 +139,15 @@ async def _advance(connection: AsyncConnection, part: int, epoch: int, expected:
 
 
 async def _store_parcels(connection: AsyncConnection, table: Table, part: int, rows: Sequence[ParcelRow]) -> None:
-    if not rows:
-        return
     values = [
-        {
-            "part": part, "source_offset": row.parcel.offset, "idx": row.index, "twin": row.parcel.twin,
-            "device": row.parcel.device, "stream": row.parcel.stream, "number": row.parcel.number,
-            "digest": row.parcel.digest, "t_min_us": row.t_min_us, "t_max_us": row.t_max_us,
-            "readings": row.parcel.count, "key_epoch": row.key_epoch, "salt": row.salt, "sealed": row.sealed,
-        }
+        (
+            part, said.offset, row.index, said.twin, said.device, said.stream, said.number, said.digest, row.t_min_us,
+            row.t_max_us, said.count, row.key_epoch, row.salt, row.sealed,
+        )
         for row in rows
+        for said in (row.parcel,)
     ]  # fmt: skip
-    await connection.execute(insert(table), values)
+    await insert_rows(connection, table, PARCEL_COLUMNS, values)
 
 
 async def _project(connection: AsyncConnection, rows: Dirty) -> None:
@@ -154,70 +157,46 @@ async def _project(connection: AsyncConnection, rows: Dirty) -> None:
         twin = row.parcel.twin
         spans[twin] = max(spans.get(twin, 0), row.t_max_us - row.t_min_us)
     twins = [
-        {
-            "id": twin.twin, "part": twin.part, "owner": twin.owner, "profile": twin.profile,
-            "lifecycle": twin.lifecycle, "revision": twin.revision, "span_max_us": spans.get(twin.twin, 0),
-            "keep_days": twin.keep_days, **_place(twin.clear),
-        }
-        for twin in rows.twins.values()
+        (
+            each.twin, each.part, each.owner, each.profile, each.lifecycle, each.revision, spans.get(each.twin, 0),
+            each.keep_days, *_place(each.clear),
+        )
+        for each in rows.twins.values()
     ]  # fmt: skip
-    statement = _upsert(connection, TWINS)
-    new = statement.excluded
-    widest = _widest(connection)(TWINS.c.span_max_us, new.span_max_us)
-    changed = {name: new[name] for name in PROJECTED} | {"span_max_us": widest}
-    await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed), twins)
+    await insert_rows(connection, TWINS, TWIN_COLUMNS, twins, replace=True, widest="span_max_us")
     edges = [
-        {"source": twin.twin, "name": edge.name, "target": edge.target, "accepted": edge.accepted}
-        for twin in rows.twins.values()
-        for edge in twin.relations
+        (each.twin, edge.name, edge.target, edge.accepted) for each in rows.twins.values() for edge in each.relations
     ]
-    await connection.execute(delete(RELATIONS).where(RELATIONS.c.source.in_(list(rows.twins))))
-    if edges:
-        await connection.execute(insert(RELATIONS), edges)
+    await delete_rows(connection, RELATIONS, "source", rows.twins)
+    await insert_rows(connection, RELATIONS, ("source", "name", "target", "accepted"), edges)
     await _project_attributes(connection, rows)
     erased = [twin.twin for twin in rows.twins.values() if twin.lifecycle == Lifecycle.ERASED]
-    for table in ERASED if erased else ():
-        await connection.execute(delete(table).where(table.c.twin.in_(erased)))
+    for table in ERASED:
+        await delete_rows(connection, table, "twin", erased)
 
 
 async def _project_attributes(connection: AsyncConnection, rows: Dirty) -> None:
     """Of twins that are searchable: most are not."""
     clear = {twin.twin: twin.clear for twin in rows.twins.values() if twin.clear is not None}
-    if not clear:
-        return
-    await connection.execute(delete(ATTRIBUTES).where(ATTRIBUTES.c.twin.in_(list(clear))))
+    await delete_rows(connection, ATTRIBUTES, "twin", clear)
     values = [
-        {
-            "twin": twin, "name": name, "number": None if isinstance(value, str) else value,
-            "text": value if isinstance(value, str) else None,
-        }
+        (twin, name, None if isinstance(value, str) else value, value if isinstance(value, str) else None)
         for twin, said in clear.items()
         for name, value in said.attributes.items()
-    ]  # fmt: skip
-    if values:
-        await connection.execute(insert(ATTRIBUTES), values)
+    ]
+    await insert_rows(connection, ATTRIBUTES, ("twin", "name", "number", "text"), values)
 
 
-def _place(clear: Clear | None) -> dict[str, Any]:
+def _place(clear: Clear | None) -> tuple[str, int | None, float | None, float | None]:
+    """`place`, `cell`, `lon` and `lat` of a twin."""
     if clear is None or clear.place is None:
-        return {"place": "", "cell": None, "lon": None, "lat": None}
+        return "", None, None, None
     place = clear.place
-    return {"place": clear.where, "cell": cell_of(place), "lon": place.lon, "lat": place.lat}
-
-
-async def _replace(connection: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    statement = _upsert(connection, table)
-    keys = [column.name for column in table.primary_key.columns]
-    others = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
-    await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), list(rows))
+    return clear.where, cell_of(place), place.lon, place.lat
 
 
 def _upsert(connection: AsyncConnection, table: Table) -> Any:  # noqa: ANN401 - the insert of either dialect
     return sqlite_insert(table) if connection.dialect.name == "sqlite" else postgres_insert(table)
-
-
-def _widest(connection: AsyncConnection) -> Any:  # noqa: ANN401 - a function of SQL
-    return func.max if connection.dialect.name == "sqlite" else func.greatest
 
 
 def _after(place: Sequence[Any], after: tuple[int, int, int]) -> Any:  # noqa: ANN401 - a condition of SQL

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from didymos.ingestion.v1.ingestion_events_pb2 import ReadingsAccepted
 from didymos_kit.eventlog import Stored
-from didymos_readings import DecodedColumn, Kind, Op, ReadingError, decode_parcel
+from didymos_readings import DecodedColumn, Kind, Op, ReadingError, decode_parcel, latest_readings
 
 from didymos_twin_state.adapters.seals import Name
 from didymos_twin_state.application.apply_batch import ReadingRecord
@@ -43,7 +43,7 @@ async def open_record(offset: int, said: ReadingsAccepted, seals: Seals) -> Read
             erased += parcel.count
             continue
         opened = OpenParcel(
-            parcel.twin, parcel.device, parcel.stream, parcel.number, parcel.digest, _columns(body), offset,
+            parcel.twin, parcel.device, parcel.stream, parcel.number, parcel.digest, latest_readings(body), offset,
             parcel.assurance,
         )  # fmt: skip
         rows.append(

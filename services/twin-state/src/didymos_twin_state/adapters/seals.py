@@ -54,8 +54,10 @@ class VaultSeals:
         """None: destroyed."""
         if self._destroyed(TwinId(Did(twin))):
             return None
-        await self.warm([(twin, epoch)])
         kept = self._kept.get((twin, epoch))
+        if kept is None or (kept.key is not None and kept.until <= self._clock.monotonic()):
+            await self.warm([(twin, epoch)])
+            kept = self._kept.get((twin, epoch))
         return None if kept is None else kept.key
 
     @property

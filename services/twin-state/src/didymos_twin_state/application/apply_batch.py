@@ -31,7 +31,7 @@ from didymos_twin_state.application.ports import (
     TwinRow,
 )
 from didymos_twin_state.domain.command import Command, Create, Outcome, SetLifecycle, apply_command
-from didymos_twin_state.domain.reading import apply_parcel, place
+from didymos_twin_state.domain.reading import OpenParcel, apply_parcels, place
 from didymos_twin_state.domain.search import clear_of
 from didymos_twin_state.domain.twin import Lifecycle, TwinState, pack, unpack
 
@@ -124,8 +124,11 @@ class Partition:
         for record in records:
             if record.offset < self._reached.readings:
                 continue
+            by_twin: dict[str, list[ParcelRow]] = {}
             for row in record.parcels:
-                await self._parcel(row)
+                by_twin.setdefault(row.parcel.twin, []).append(row)
+            for twin, rows in by_twin.items():
+                await self._parcels(twin, rows)
             self.counts.erased += record.erased
             self._reached = replace(self._reached, readings=record.offset + 1)
             if len(self._fresh) >= DIRTY_TWINS:
@@ -199,30 +202,48 @@ class Partition:
             known = self._twins[twin] = TwinState() if plain is None else unpack(plain)
         return known
 
-    async def _parcel(self, row: ParcelRow) -> None:
-        parcel = row.parcel
-        twin = await self._twin(parcel.twin)
-        after, cells, admission = apply_parcel(twin, parcel)
-        if admission is Admission.BELOW:
-            stored = await self._history.holds(parcel.twin, parcel.digest, row.t_min_us)
-            known = stored is not None or (parcel.twin, parcel.digest) in self._unsaved
-            admission = Admission.DUPLICATE if known else Admission.NEW
+    async def _parcels(self, name: str, rows: Sequence[ParcelRow]) -> None:
+        """All that one record holds of one twin: one state, one change. Nothing is kept before history was asked."""
+        twin = await self._twin(name)
+        after, cells, admissions = apply_parcels(twin, [row.parcel for row in rows])
+        admissions, late = await self._looked_up(name, rows, admissions)
+        for parcel in late:
+            after, placed = place(after, parcel)
+            cells |= placed
+        for row, admission in zip(rows, admissions, strict=True):
+            parcel = row.parcel
             if admission is Admission.NEW:
-                after, cells = place(twin, parcel)
-        if admission is Admission.DUPLICATE:
-            self.counts.duplicate += parcel.count
-            return
-        if admission is Admission.CONFLICT:
-            self.counts.held += parcel.count
-            self._dirty.held.append(row)
-            self._say(Held(self._part, parcel.offset, parcel, "batch.number_conflict"), self._announced.readings)
-            return
-        self.counts.applied += parcel.count
-        self._keep(parcel.twin, after)
-        self._dirty.parcels.append(row)
-        self._unsaved.add((parcel.twin, parcel.digest))
-        change = Change(parcel.twin, after.owner, after.revision, "readings", self._part, parcel.offset, cells, after)
-        self._say(self._joined(change), self._announced.readings)
+                self.counts.applied += parcel.count
+                self._dirty.parcels.append(row)
+                self._unsaved.add((name, parcel.digest))
+            elif admission is Admission.CONFLICT:
+                self.counts.held += parcel.count
+                self._dirty.held.append(row)
+                self._say(Held(self._part, parcel.offset, parcel, "batch.number_conflict"), self._announced.readings)
+            else:
+                self.counts.duplicate += parcel.count
+        if Admission.NEW in admissions:
+            self._keep(name, after)
+            offset = rows[0].parcel.offset
+            change = Change(name, after.owner, after.revision, "readings", self._part, offset, cells, after)
+            self._say(change, self._announced.readings)
+
+    async def _looked_up(
+        self, name: str, rows: Sequence[ParcelRow], admissions: Sequence[Admission]
+    ) -> tuple[Sequence[Admission], Sequence[OpenParcel]]:
+        """The same, with what history says of parcels below the window; those among them that it does not hold."""
+        if Admission.BELOW not in admissions:
+            return admissions, ()
+        found, late = list(admissions), dict[bytes, OpenParcel]()
+        for at, (row, admission) in enumerate(zip(rows, admissions, strict=True)):
+            if admission is Admission.BELOW:
+                digest = row.parcel.digest
+                known = (name, digest) in self._unsaved or digest in late
+                if known or await self._history.holds(name, digest, row.t_min_us) is not None:
+                    found[at] = Admission.DUPLICATE
+                else:
+                    found[at], late[digest] = Admission.NEW, row.parcel
+        return found, list(late.values())
 
     async def _command(self, offset: int, command: Command) -> None:
         twin = await self._twin(command.twin)
@@ -246,17 +267,6 @@ class Partition:
         self._twins[twin] = state
         self._fresh.add(twin)
         self._changed.add(twin)
-
-    def _joined(self, change: Change) -> Change:
-        """One change per record and twin: with what another parcel of this record changed before."""
-        for at in range(len(self._pending) - 1, -1, -1):
-            said = self._pending[at]
-            if not isinstance(said, Change) or (said.source, said.offset) != (change.source, change.offset):
-                break
-            if said.twin == change.twin:
-                del self._pending[at]
-                return replace(change, cells={**said.cells, **change.cells})
-        return change
 
     def _say(self, news: News, announced: int) -> None:
         if news.offset >= announced:

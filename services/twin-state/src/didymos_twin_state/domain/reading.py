@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from didymos_readings.latest import LatestReading
 from didymos_readings.window import Admission, Window, admit, pack_window, unpack_window
 from numpy.typing import NDArray
 
@@ -29,6 +30,25 @@ class Column:
     indices: NDArray[np.int64]
     retracts: bool = False
 
+    @property
+    def readings(self) -> int:
+        return len(self.times_us)
+
+    @property
+    def qualities(self) -> bytes:
+        return self.quality.tobytes()
+
+    def latest(self) -> LatestReading | None:
+        """The last reading in merge order, None if there is none."""
+        if not len(self.times_us):
+            return None
+        at = newest(self)
+        value = None if self.retracts else _scalar(self.values[at])
+        return LatestReading(
+            self.property, self.unit, value, int(self.times_us[at]), int(self.indices[at]), int(self.quality[at]),
+            int(self.flags[at]), self.qualities,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class OpenParcel:
@@ -39,7 +59,7 @@ class OpenParcel:
     stream: int
     number: int
     digest: bytes
-    columns: tuple[Column, ...]
+    columns: tuple[Column | LatestReading, ...]  # to apply it, the latest reading of a column is enough
     offset: int  # of its record
     assurance: int = 0
 
@@ -50,7 +70,7 @@ class OpenParcel:
 
     @property
     def count(self) -> int:
-        return sum(len(column.times_us) for column in self.columns)
+        return sum([column.readings for column in self.columns])
 
 
 def newest(column: Column) -> int:
@@ -69,17 +89,18 @@ def merged(cells: Mapping[str, Cell], parcel: OpenParcel) -> dict[str, Cell]:
     """The cells that `parcel` wins, by property: a last-writer-wins register ordered by `Cell.order`."""
     won: dict[str, Cell] = {}
     for column in parcel.columns:
-        if not len(column.times_us):
+        latest = column.latest() if isinstance(column, Column) else column
+        if latest is None:
             continue
-        at = newest(column)
-        value = None if column.retracts else _scalar(column.values[at])
+        held = won.get(latest.property) or cells.get(latest.property)
+        if held is not None and held.observed_at_us > latest.observed_at_us:
+            continue
         cell = Cell(
-            value, int(column.times_us[at]), parcel.device, parcel.stream, parcel.number, int(column.indices[at]),
-            int(column.quality[at]), int(column.flags[at]), column.unit, parcel.turn, parcel.assurance,
+            latest.value, latest.observed_at_us, parcel.device, parcel.stream, parcel.number, latest.index,
+            latest.quality, latest.flags, latest.unit, parcel.turn, parcel.assurance,
         )  # fmt: skip
-        held = won.get(column.property) or cells.get(column.property)
         if held is None or cell.order > held.order:
-            won[column.property] = cell
+            won[latest.property] = cell
     return won
 
 
@@ -101,15 +122,32 @@ def apply_parcel(twin: TwinState, parcel: OpenParcel) -> tuple[TwinState, dict[s
     A duplicate changes nothing; a conflict (same number, other digest) is held by the caller; a parcel below the window
     is placed by the caller, who can look into stored history. The result depends on its arguments only.
     """
-    packed = twin.windows.get(parcel.device)
-    window = Window() if packed is None else unpack_window(packed)
-    window, admission = admit(window, parcel.stream, parcel.number, parcel.digest)
-    if admission is not Admission.NEW:
-        return twin, {}, admission
-    won = merged(twin.cells, parcel)
-    windows = {**twin.windows, parcel.device: pack_window(window)}
-    position = max(twin.position, parcel.offset + 1)
-    return with_changes(twin, cells={**twin.cells, **won}, windows=windows, position=position), won, admission
+    after, won, (admission,) = apply_parcels(twin, [parcel])
+    return after, won, admission
+
+
+def apply_parcels(twin: TwinState, parcels: Sequence[OpenParcel]) -> tuple[TwinState, dict[str, Cell], list[Admission]]:
+    """The same of several of one twin, one after the other."""
+    windows: dict[str, Window] = {}
+    cells, won, position = dict(twin.cells), dict[str, Cell](), twin.position
+    admissions = []
+    for parcel in parcels:
+        window = windows.get(parcel.device)
+        if window is None:
+            packed = twin.windows.get(parcel.device)
+            window = Window() if packed is None else unpack_window(packed)
+        window, admission = admit(window, parcel.stream, parcel.number, parcel.digest)
+        admissions.append(admission)
+        if admission is Admission.NEW:
+            windows[parcel.device] = window
+            changed = merged(cells, parcel)
+            cells.update(changed)
+            won.update(changed)
+            position = max(position, parcel.offset + 1)
+    if not windows:
+        return twin, {}, admissions
+    packed_windows = {**twin.windows, **{device: pack_window(window) for device, window in windows.items()}}
+    return with_changes(twin, cells=cells, windows=packed_windows, position=position), won, admissions
 
 
 def place(twin: TwinState, parcel: OpenParcel) -> tuple[TwinState, dict[str, Cell]]:

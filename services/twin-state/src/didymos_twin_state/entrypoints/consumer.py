@@ -304,11 +304,11 @@ class Worker:
 
     def _count_quality(self, records: Sequence[ReadingRecord]) -> None:
         """Readings of a slice by band, in one pass over all their columns."""
-        columns = [column.quality for record in records for row in record.parcels for column in row.parcel.columns]
-        if columns:
-            counted = np.bincount(np.digitize(np.concatenate(columns), (FAIR, GOOD)), minlength=len(BANDS))
-            for band, count in zip(self._bands, counted.tolist(), strict=True):
-                band.inc(count)
+        said = [column.qualities for record in records for row in record.parcels for column in row.parcel.columns]
+        if said:
+            counted = np.bincount(np.frombuffer(b"".join(said), np.uint8), minlength=256)
+            for band, part in zip(self._bands, np.split(counted, (FAIR, GOOD)), strict=True):
+                band.inc(int(part.sum()))
 
     async def _tell_lag(self, group: Group, now: float) -> None:
         """Offsets of the group are for whoever watches its lag: this worker starts at its own."""
