@@ -18,6 +18,7 @@ AREAS = {
     ),
     "data-path-growth": ("tests.bench.data_path_growth",),
     "learning": ("tests.bench.learning", "tests.bench.learning_engines", "tests.bench.learning_rounds"),
+    "learning-serving": ("tests.bench.learning_reading_to_forecast",),
     "history": ("tests.bench.history",),
     "log": ("tests.bench.log",),
     "ledger": ("tests.bench.ledger",),

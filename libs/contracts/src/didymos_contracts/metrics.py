@@ -38,6 +38,7 @@ GROUPS: Final = (
     "ingestion.refusals",
     "twin-state.apply",
     "twin-state.gate",
+    "twin-state.forecast",
     "steward.watch",
     "ledger.collect",
     "marketplace.settle",
@@ -288,6 +289,43 @@ TWIN_READING_TO_STATE_SECONDS: Final = MetricRow(
     "From acceptance of a batch to its state",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+TWIN_FORECASTS_TOTAL: Final = MetricRow(
+    "didymos_twin_forecasts_total",
+    "counter",
+    "twin-state",
+    "Forecasts made as readings came, by who spoke; none: no model could",
+    labels=(("outcome", ("personal", "shared", "none")),),
+)
+TWIN_MODELS_REFUSED_TOTAL: Final = MetricRow(
+    "didymos_twin_models_refused_total",
+    "counter",
+    "twin-state",
+    "Models that could not speak for a twin, by why",
+    labels=(("reason", ("model_missing", "model_unreadable", "past_too_short", "gap", "not_finite", "other")),),
+)
+TWIN_MODELS_WITHDRAWN_TOTAL: Final = MetricRow(
+    "didymos_twin_models_withdrawn_total",
+    "counter",
+    "twin-state",
+    "Own models withdrawn because drift took their gain away",
+)
+TWIN_FORECAST_BATCH_SECONDS: Final = MetricRow(
+    "didymos_twin_forecast_batch_seconds",
+    "histogram",
+    "twin-state",
+    "A batch of forecasts, from polled changes to stored and published",
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
+)
+TWIN_READING_TO_FORECAST_SECONDS: Final = MetricRow(
+    "didymos_twin_reading_to_forecast_seconds",
+    "histogram",
+    "twin-state",
+    "From the change by a reading to the forecast that follows from it",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+TWIN_PACKED_BYTES: Final = MetricRow(
+    "didymos_twin_packed_bytes", "gauge", "twin-state", "Parameters kept packed for forecasts"
+)
 TRAINING_ROUNDS_TOTAL: Final = MetricRow(
     "didymos_training_rounds_total",
     "counter",
@@ -445,6 +483,12 @@ METRICS: Final[tuple[MetricRow, ...]] = (
     TWIN_FOLDED_PARCELS_TOTAL,
     TWIN_EXPIRED_ROWS_TOTAL,
     TWIN_READING_TO_STATE_SECONDS,
+    TWIN_FORECASTS_TOTAL,
+    TWIN_MODELS_REFUSED_TOTAL,
+    TWIN_MODELS_WITHDRAWN_TOTAL,
+    TWIN_FORECAST_BATCH_SECONDS,
+    TWIN_READING_TO_FORECAST_SECONDS,
+    TWIN_PACKED_BYTES,
     TRAINING_ROUNDS_TOTAL,
     TRAINING_ROUND_SECONDS,
     TRAINING_RUNNING_ROUNDS,

@@ -69,6 +69,7 @@ TWIN_WRITE: Final = _row(
 TWIN_CHANGED: Final = _row(
     "didymos.twin.changed.v1", "twin-state", "twin", TWIN_PARTITIONS, "delete", 7,
     "didymos.twin.v1.TwinChanged", "didymos.twin.v1.CommandRefused", "didymos.twin.v1.DeviceEquivocated",
+    "didymos.twin.v1.TwinForecast", "didymos.twin.v1.ModelWithdrawn",
 )  # fmt: skip
 TWIN_LIFECYCLE: Final = _row(
     "didymos.twin.lifecycle.v1", "twin-state", "twin", TWIN_PARTITIONS, "compact", 7,

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
-from didymos_contracts.metrics import ACCESS_DECISIONS_TOTAL
+from didymos_contracts.metrics import (
+    ACCESS_DECISIONS_TOTAL,
+    TWIN_FORECASTS_TOTAL,
+    TWIN_MODELS_REFUSED_TOTAL,
+    TWIN_PACKED_BYTES,
+)
 from didymos_contracts.topics import MODEL
 from didymos_did import Decision, Facts, GrantId, TwinId, Usage
 from didymos_kit.database.engine import Database
@@ -21,11 +26,12 @@ from fastapi import APIRouter
 from didymos_twin_state.adapters.announcer import LogAnnouncements
 from didymos_twin_state.adapters.changes import ChangeFeed
 from didymos_twin_state.adapters.evidence import ParcelProver
+from didymos_twin_state.adapters.forecasts import ForecastBook
 from didymos_twin_state.adapters.history import SqlHistory
 from didymos_twin_state.adapters.hot import HotStore
 from didymos_twin_state.adapters.models import ModelFiles, ModelTail
 from didymos_twin_state.adapters.past import SqlPast
-from didymos_twin_state.adapters.predictor import TorchPredictor
+from didymos_twin_state.adapters.predictor import PackedPredictor
 from didymos_twin_state.adapters.readings import open_stored
 from didymos_twin_state.adapters.seals import VaultSeals, vault_of
 from didymos_twin_state.adapters.search import SqlSearch
@@ -33,11 +39,13 @@ from didymos_twin_state.adapters.uses import GrantUses
 from didymos_twin_state.adapters.write_log import TopicWrites
 from didymos_twin_state.application.apply_batch import Partition
 from didymos_twin_state.application.fold_history import Folder
+from didymos_twin_state.application.forecast_twins import Forecasters, Rounds
 from didymos_twin_state.application.make_forecast import Forecasting
 from didymos_twin_state.application.permits import Permits
 from didymos_twin_state.application.ports import StoredParcel
 from didymos_twin_state.application.read_history import Past
 from didymos_twin_state.application.read_twin import Twins
+from didymos_twin_state.application.track_twins import OTHER, Sources
 from didymos_twin_state.application.write_twin import Pen
 from didymos_twin_state.domain.reading import OpenParcel
 from didymos_twin_state.entrypoints import (
@@ -52,6 +60,7 @@ from didymos_twin_state.entrypoints import (
 from didymos_twin_state.entrypoints.commands import Requests
 from didymos_twin_state.entrypoints.consumer import Worker, WorkerPorts
 from didymos_twin_state.entrypoints.device_orders import DeviceOrders
+from didymos_twin_state.entrypoints.forecaster import Forecaster, ForecasterPorts
 from didymos_twin_state.entrypoints.gate import Gate, GatePorts
 from didymos_twin_state.entrypoints.grpc import TwinStateRpc
 from didymos_twin_state.entrypoints.grpc_forecast import ForecastsRpc
@@ -141,7 +150,8 @@ async def bootstrap(settings: TwinStateSettings, house: House) -> AsyncIterator[
             many = TwinSearchRpc(made.permits, made.twins, SqlSearch(made.database), made.arrivals)
             servicers.append(many.register)
         if role in ("all", "forecaster"):
-            forecasting = await _forecasting(stack, made)
+            forecasting, book = await _forecasting(stack, made, settings.packed_megabytes << 20)
+            loops.append(_forecaster(made, forecasting, book).run)
             routers.append(rest_forecast.routes(forecasting, made.arrivals))
             servicers.append(ForecastsRpc(forecasting).register)
         yield Service(NAME, tuple(routers), tuple(servicers), tuple(loops), (made.database.check,))
@@ -179,14 +189,29 @@ def _counted(house: House) -> Callable[[Decision], None]:
     return count
 
 
-async def _forecasting(stack: AsyncExitStack, made: _Made) -> Forecasting:
+async def _forecasting(stack: AsyncExitStack, made: _Made, packed_bytes: int) -> tuple[Forecasting, ForecastBook]:
     """Ready once every registered model is known."""
     house, models = made.house, ModelTail()
     tail = await stack.enter_async_context(house.event_log.tail(MODEL.name, models.apply))
     await tail.ready()
     recipient = Recipient(house.keys.secret(PERSONAL_MODELS))
-    predictor = TorchPredictor(ModelFiles(house.files), recipient)
-    return Forecasting(made.twins, made.past, models, predictor, made.permits, house.clock)
+    packed = house.metrics.gauge(TWIN_PACKED_BYTES)
+    predictor = PackedPredictor(ModelFiles(house.files), recipient, packed_bytes, packed.set)
+    book = ForecastBook(made.database, made.writer, made.seals, house.clock, made.source)
+    return Forecasting(made.twins, made.past, models, predictor, book, made.permits, house.clock), book
+
+
+def _forecaster(made: _Made, forecasting: Forecasting, book: ForecastBook) -> Forecaster:
+    house, metrics = made.house, made.house.metrics
+    reasons = ("model_missing", "model_unreadable", "past_too_short", "gap", "not_finite", OTHER)
+    refused = {reason: metrics.counter(TWIN_MODELS_REFUSED_TOTAL, reason=reason) for reason in reasons}
+    spoke = {who: metrics.counter(TWIN_FORECASTS_TOTAL, outcome=who) for who in ("personal", "shared", "none")}
+    sources = Sources(
+        made.twins, made.past, forecasting.models, forecasting.predictor, house.clock.monotonic,
+        lambda reason: refused.get(reason, refused[OTHER]).inc(),
+    )  # fmt: skip
+    rounds = Rounds(Forecasters(sources, book, made.writes, house.clock, made.source, lambda who: spoke[who].inc()))
+    return Forecaster(ForecasterPorts(house.event_log, made.seals, rounds, house.clock, metrics))
 
 
 def _worker(made: _Made, name: str) -> Worker:

@@ -19,4 +19,5 @@ class TwinStateSettings(Settings, section="twin-state"):
     keep_parcels_days: int = Field(default=90, ge=1)  # they carry the proofs; none goes before its series are written
     keep_series_days: int = Field(default=730, ge=1)
     keep_minutes_days: int = Field(default=400, ge=1)  # rollups of a minute
+    packed_megabytes: int = Field(default=256, ge=1, le=65_536)  # of parameters that the forecaster keeps ready
     keep_rollups_days: int = Field(default=3650, ge=1)  # of an hour and of a day

@@ -35,23 +35,17 @@ from didymos_testing.did import (
 from didymos_testing.twin_past import MemoryPast
 from didymos_testing.twin_state import MemoryHistory, MemoryHot, Mortality, PlainSeals
 from didymos_twin_state.application.gate_proposal import Proposal, Refusal, Spent, gate_proposal
-from didymos_twin_state.application.make_forecast import (
-    Assumed,
-    Forecasting,
-    NoForecastError,
-    Prediction,
-    duration_text,
-    make_forecast,
-)
+from didymos_twin_state.application.make_forecast import Forecasting, duration_text, make_forecast
 from didymos_twin_state.application.permits import Permits, Reader
 from didymos_twin_state.application.ports import Dirty, HotCommit, Marks, ParcelRow, StoredParcel
+from didymos_twin_state.application.predictions import Assumed, Fitted, NoForecastError
 from didymos_twin_state.application.prove_reading import prove_reading
 from didymos_twin_state.application.read_aggregate import AggregateQuery, read_aggregate
 from didymos_twin_state.application.read_history import Past, RangeQuery, read_range
 from didymos_twin_state.application.read_twin import Places, Twins, part_of
 from didymos_twin_state.domain.columns import Readings
 from didymos_twin_state.domain.command import Command, PatchDesired
-from didymos_twin_state.domain.forecast import Served
+from didymos_twin_state.domain.forecast import Forecast, Made, Served, Strangeness
 from didymos_twin_state.domain.reading import Column, OpenParcel
 from didymos_twin_state.domain.twin import Cell, Model, TwinState, pack
 
@@ -210,10 +204,11 @@ SHARED = Served(
 
 @dataclass
 class Registry:
-    """Fills `Models` and `Predictor`."""
+    """Fills `Models`, `LastForecasts`, and `Predictor`: what each model says, and its half width."""
 
     known: dict[str, Served]
-    says: dict[str, Prediction | str]
+    says: dict[str, tuple[float, float | None] | str]
+    made: Made | None = None
 
     def shared(self, name: str) -> Sequence[Served]:
         return [model for model in self.known.values() if not model.twin and model.name == name]
@@ -221,22 +216,45 @@ class Registry:
     def of(self, model_id: str) -> Served | None:
         return self.known.get(model_id)
 
-    async def predict(self, model: Served, readings: Readings) -> Prediction:
+    async def last(self, twin: str, name: str) -> Made | None:
+        return self.made
+
+    async def fit(self, model: Served, past: Readings) -> Fitted:
         said = self.says[model.model_id]
         if isinstance(said, str):
             raise NoForecastError(said)
-        return said
+        return Fitted(model, (0.0, 1.0, 1.0, 1.0), said[1])
 
-    async def what_if(self, model: Served, readings: Readings, values: Sequence[float]) -> Assumed:
-        raise NoForecastError(model.model_id)
+    async def predict(self, asks: Sequence[tuple[Fitted, Readings]]) -> Sequence[float | NoForecastError]:
+        said = [self.says[fitted.model.model_id] for fitted, _ in asks]
+        return [NoForecastError(each) if isinstance(each, str) else each[0] for each in said]
 
-    async def earns(self, own: Served, shared: Served, readings: Readings) -> bool:
+    async def watch(self, fitted: Fitted, past: Readings) -> "Unwatched":
+        return Unwatched()
+
+    async def what_if(self, fitted: Fitted, past: Readings, values: Sequence[float]) -> Assumed:
+        raise NoForecastError(fitted.model.model_id)
+
+    async def earns(self, own: Fitted, shared: Fitted, past: Readings) -> bool:
         return True
 
 
-async def forecasting(world: World, known: Sequence[Served], says: dict[str, Prediction | str]) -> Forecasting:
-    registry = Registry({model.model_id: model for model in known}, says)
-    return Forecasting(world.twins, world.past, registry, registry, world.permits, CLOCK)
+@dataclass(frozen=True)
+class Unwatched:
+    """`Watching` of a past that is too short."""
+
+    width: float | None = None
+    strangeness: Strangeness | None = None
+
+    def settle(self, error: float, width: float | None) -> None:
+        """Nothing is kept."""
+
+
+async def forecasting(
+    world: World, known: Sequence[Served], says: dict[str, tuple[float, float | None] | str], made: Made | None = None
+) -> Forecasting:
+    registry = Registry({model.model_id: model for model in known}, says, made)
+    return Forecasting(world.twins, world.past, registry, registry, registry, world.permits, CLOCK)
 
 
 async def test_the_own_model_is_asked_first_and_what_cannot_speak_is_passed_over() -> None:
@@ -250,10 +268,10 @@ async def test_the_own_model_is_asked_first_and_what_cannot_speak_is_passed_over
         models={"task": Model("m-own", "task", personal=True)},
     )
     await world.hold([1, 2], np.array([1.0, 2.0]), state)
-    parts = await forecasting(world, [SHARED, own], {"m-own": Prediction(7.0, 3.0), "m-shared": Prediction(8.0, None)})
+    parts = await forecasting(world, [SHARED, own], {"m-own": (7.0, 3.0), "m-shared": (8.0, None)})
     first = await make_forecast(TWIN_ID, NAME, ME, parts)
     assert (first.model_id, first.low, first.mean, first.high, first.personal) == ("m-own", 4.0, 7.0, 10.0, True)
-    parts = await forecasting(world, [SHARED, own], {"m-own": "gap", "m-shared": Prediction(8.0, None)})
+    parts = await forecasting(world, [SHARED, own], {"m-own": "gap", "m-shared": (8.0, None)})
     second = await make_forecast(TWIN_ID, NAME, ME, parts)
     assert (second.model_id, second.low, second.high, second.fallback) == ("m-shared", -1.0, 17.0, "")
     parts = await forecasting(world, [SHARED, own], {"m-own": "gap", "m-shared": "model_missing"})
@@ -261,6 +279,11 @@ async def test_the_own_model_is_asked_first_and_what_cannot_speak_is_passed_over
     assert (third.model_id, third.mean, third.fallback) == ("", 2.0, "model_missing")
     parts = await forecasting(world, [replace(SHARED, unit="mmol/L")], {})
     assert (await make_forecast(TWIN_ID, NAME, ME, parts)).fallback == "other_unit"
+    stored = Made(TWIN_ID, NAME, Forecast(5.0, 4.0, 6.0, "mg/dL", 9, 9, "m-own", personal=True), 2, 2.0, watched=True)
+    says: dict[str, tuple[float, float | None] | str] = {"m-own": (7.0, 3.0), "m-shared": (8.0, None)}
+    for made, mean in ((stored, 5.0), (replace(stored, last=2.5), 7.0), (replace(stored, watched=False), 7.0)):
+        parts = await forecasting(world, [SHARED, own], says, made)
+        assert (await make_forecast(TWIN_ID, NAME, ME, parts)).mean == mean  # what was made as the reading came stands
 
 
 async def test_without_readings_there_is_no_forecast() -> None:

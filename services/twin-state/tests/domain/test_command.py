@@ -11,9 +11,10 @@ from didymos_twin_state.domain.command import (
     PatchDesired,
     PutRelation,
     SetLifecycle,
+    WithdrawModel,
     apply_command,
 )
-from didymos_twin_state.domain.twin import KEPT_COMMANDS, Lifecycle, Model, Relation, TwinState
+from didymos_twin_state.domain.twin import KEPT_COMMANDS, Lifecycle, Model, Relation, TwinState, pack, unpack
 
 CREATE = Command(b"c" * 16, "did:key:t", "did:key:o", "", 1, Create("did:key:o", "glucose@1"))
 
@@ -89,3 +90,19 @@ def test_an_erased_twin_stays_erased() -> None:
 def test_a_retired_twin_cannot_be_active_again() -> None:
     twin, _ = apply_command(created(), a_patch(1, body=SetLifecycle(Lifecycle.RETIRED)))
     assert apply_command(twin, a_patch(2, body=SetLifecycle(Lifecycle.ACTIVE)))[1] is Outcome.LIFECYCLE
+
+
+def test_a_model_that_drift_took_away_comes_back_by_another_only() -> None:
+    first, second = Model("m-1", "forecast:x", personal=True), Model("m-2", "forecast:x", personal=True)
+
+    def write(twin: TwinState, number: int, body: AttachModel | WithdrawModel) -> tuple[TwinState, Outcome]:
+        return apply_command(twin, Command(number.to_bytes(16, "big"), "did:key:t", "did:key:o", "", 3, body))
+
+    served, _ = write(created(), 1, AttachModel(first))
+    assert write(served, 2, WithdrawModel(second, "drift")) == (served, Outcome.UNKNOWN)
+    gone, outcome = write(served, 3, WithdrawModel(first, "drift"))
+    assert (outcome, gone.models, gone.withdrawn) == (Outcome.APPLIED, {}, {"forecast:x": "m-1"})
+    assert write(gone, 4, AttachModel(first)) == (gone, Outcome.REPEATED)
+    back, _ = write(gone, 5, AttachModel(second))
+    assert (back.models, back.withdrawn) == ({"forecast:x": second}, {})
+    assert unpack(pack(gone)) == gone

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
+import pytest
 from didymos.training.v1.training_events_pb2 import ModelRegistered
 from didymos.training.v1.training_types_pb2 import MODEL_KIND_GLOBAL, MODEL_KIND_PERSONAL
 from didymos.twin.v1.twin_service_pb2 import ForecastRequest
@@ -15,7 +17,7 @@ from didymos.twin.v1.twin_service_pb2_grpc import ForecastsStub
 from didymos_contracts.topics import MODEL
 from didymos_did import Action
 from didymos_kit.eventlog import Record, envelope
-from didymos_learning import RunSpec, Scale, demo_spec, derive, flat_bytes, flat_view
+from didymos_learning import RunSpec, Scale, demo_spec, derive, flat_bytes, flat_view, recent_inputs, series_of
 from didymos_privacy import Recipient, model_info, seal_to
 from didymos_testing.did import INSTITUTE, RESEARCH, a_terms
 from didymos_testing.kit import problem_codes
@@ -81,7 +83,7 @@ async def a_day(world: TwinWorld, count: int = 120) -> str:
 
 async def forecast(world: TwinWorld, token: str, model: str | None) -> dict[str, Any]:
     """The forecast once `model` makes it (the tail and the gate take a moment); None: the first one."""
-    async with world.rest(world.owner) as client, asyncio.timeout(20):
+    async with world.rest(world.owner) as client, asyncio.timeout(60):
         while True:
             answer = await client.get(
                 f"/v1/twins/{world.twin}/forecast", params={"property": GLUCOSE},
@@ -131,7 +133,7 @@ async def test_a_model_that_cannot_be_opened_is_passed_over(tmp_path: Path) -> N
     async with twin_world(tmp_path) as world:
         token = await a_day(world)
         await register(world, await put(world, b"not parameters"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             found = await forecast(world, token, None)
             while found["fallback"] == "no_model":  # the tail takes a moment
                 found = await forecast(world, token, None)
@@ -185,7 +187,7 @@ async def test_without_a_model_nothing_can_be_assumed(tmp_path: Path) -> None:
     assert problem_codes([answer]) == [(409, "forecast.no_model")]
 
 
-async def test_an_own_model_that_lost_its_gain_is_passed_over_for_the_shared_one(tmp_path: Path) -> None:
+async def test_an_own_model_that_lost_its_gain_is_withdrawn_unasked_until_another_is_accepted(tmp_path: Path) -> None:
     async with twin_world(tmp_path) as world:
         begin = world.house.clock.now_us() - 900 * PERIOD_US
         await world.create()
@@ -199,12 +201,79 @@ async def test_an_own_model_that_lost_its_gain_is_passed_over_for_the_shared_one
         wrong = flat_view(params, SPEC.model.layout.size).copy()
         SPEC.model.layout.view(wrong, SPEC.model.layout.slot("head.bias"))[0] = 3.0
         shared = await register(world, await put(world, params))
-        recipient = Recipient(world.house.keys.secret(PERSONAL_MODELS))
-        sealed = seal_to(recipient.public, personal(flat_bytes(wrong)), model_info(RUN, world.twin))
-        digest = await put(world, sealed)
-        own = await register(world, digest, world.twin, at_ms=(begin + 400 * PERIOD_US) // 1000)
-        async with asyncio.timeout(20):
+        await forecast(world, token, shared)
+        async with world.rest(world.owner) as client, client.stream("GET", f"/v1/twins/{world.twin}/events") as answer:
+            lines = answer.aiter_lines()
+            own = await registered(world, flat_bytes(wrong), (begin + 400 * PERIOD_US) // 1000)
+            said = await told(lines, "withdrawn")
+            count = world.house.metrics.sample("didymos_twin_models_withdrawn_total")
             found = await forecast(world, token, shared)
-            while not found["withdrawn"]:
-                found = await forecast(world, token, shared)
+            better = await registered(world, params)
+            back = await forecast(world, token, better)
+            await world.send([125.0], [world.house.clock.now_us()])
+            pushed = await told(lines, "forecast")
+            while pushed["model"] != better or pushed["at_us"] <= back["at_us"]:
+                pushed = await told(lines, "forecast")
+    assert said == {
+        "twin": world.twin,
+        "model": own,
+        "task": "forecast:features/glucose/level:1800s",
+        "reason": "drift",
+    }
     assert (found["withdrawn"], found["model"], found["personal"]) == (own, shared, False)
+    assert (back["withdrawn"], back["personal"], count) == ("", True, 1.0)
+    assert (pushed["mean"], pushed["personal"]) == (125.0, True)  # untrained: as it is
+
+
+async def registered(world: TwinWorld, params: bytes, at_ms: int = 1) -> str:
+    """A model of the twin's own, sealed as its site seals it."""
+    recipient = Recipient(world.house.keys.secret(PERSONAL_MODELS))
+    sealed = seal_to(recipient.public, personal(params), model_info(RUN, world.twin))
+    return await register(world, await put(world, sealed), world.twin, at_ms=at_ms)
+
+
+async def told(lines: AsyncIterator[str], event: str) -> dict[str, Any]:
+    """The next event of this name on a stream."""
+    name = ""
+    async with asyncio.timeout(60):
+        async for line in lines:
+            kind, _, rest = line.partition(": ")
+            name = rest if kind == "event" else name
+            if kind == "data" and name == event:
+                found: dict[str, Any] = json.loads(rest)
+                return found
+    raise AssertionError("the stream ended")
+
+
+async def test_a_forecast_follows_each_reading_and_is_what_torch_says_of_the_window(tmp_path: Path) -> None:
+    from didymos_learning.engine import Engine
+
+    async with twin_world(tmp_path) as world:
+        token = await a_day(world, 40)
+        _, consent = await world.grant(INSTITUTE, a_terms(actions=[Action.TRAIN]))
+        await world.house.wait(consent)
+        random = np.random.default_rng(5)
+        flat = flat_view(parameters(SPEC), SPEC.model.layout.size) + random.normal(0, 0.2, SPEC.model.layout.size)
+        own = await registered(world, flat_bytes(flat.astype(np.float32)))
+        first = await forecast(world, token, own)
+        async with world.rest(world.owner) as client, client.stream("GET", f"/v1/twins/{world.twin}/events") as answer:
+            lines = answer.aiter_lines()
+            at_us = first["at_us"] - 5 * PERIOD_US
+            await world.send([171.0], [at_us])
+            pushed = await told(lines, "forecast")
+            while pushed["at_us"] != at_us + 6 * PERIOD_US:
+                pushed = await told(lines, "forecast")
+            history = await client.get(
+                f"/v1/twins/{world.twin}/history",
+                params={"property": GLUCOSE, "from": 0, "to": at_us + 1, "limit": 100},
+            )
+        async with world.rest(INSTITUTE, RESEARCH) as client:
+            hidden = await client.get(f"/v1/twins/{world.twin}/events")
+    read = history.json()
+    series = series_of(np.array(read["t"], np.int64), np.array(read["v"]))
+    inputs = recent_inputs(series, SPEC.model.task, Scale(120.0, 20.0, 3.0, 12.0))
+    assert inputs is not None
+    alone = 171.0 + float(Engine(SPEC.model).change(flat.astype(np.float32), inputs)[0]) * 12.0
+    assert pushed["mean"] == pytest.approx(alone, rel=1e-6)
+    assert pushed["model"] == own
+    assert hidden.status_code == 404

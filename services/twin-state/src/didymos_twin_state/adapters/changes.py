@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from didymos.twin.v1.twin_events_pb2 import ChangeBody, TwinChanged
+from didymos.twin.v1.twin_events_pb2 import ChangeBody, ForecastBody, TwinChanged, TwinForecast
 from didymos_contracts.errors import Problem
 from didymos_contracts.topics import TWIN_CHANGED
 from didymos_kit import log
@@ -21,6 +21,7 @@ from didymos_kit.service import Stopping
 
 from didymos_twin_state.adapters.recent_changes import RecentChanges
 from didymos_twin_state.adapters.seals import VaultSeals
+from didymos_twin_state.application.permits import feature
 from didymos_twin_state.application.ports import SealedBlob
 
 QUEUE: Final = 256
@@ -28,6 +29,7 @@ QUEUE_BYTES: Final = 1 << 20
 POLL_SECONDS: Final = 0.05
 RETRY_SECONDS: Final = 0.5
 CHANGED: Final = TwinChanged.DESCRIPTOR.full_name
+FORECAST: Final = TwinForecast.DESCRIPTOR.full_name
 CHANGE_PATH: Final = "*"
 
 
@@ -37,6 +39,14 @@ class OpenChange:
 
     said: TwinChanged
     body: ChangeBody | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenForecast:
+    """A forecast as it was published, opened: `body` is None if its key was destroyed."""
+
+    said: TwinForecast
+    body: ForecastBody | None
 
 
 class Subscription:
@@ -185,3 +195,12 @@ class ChangeFeed:
         blob = SealedBlob(said.key_epoch, said.salt, said.sealed)
         plain = await self._seals.open_blob(said.twin, blob, CHANGE_PATH) if said.sealed else None
         return OpenChange(said, None if plain is None else ChangeBody.FromString(plain))
+
+    async def forecast(self, record: Stored) -> OpenForecast | None:
+        """None for what is no forecast."""
+        if event_type(record.headers) != FORECAST:
+            return None
+        said = TwinForecast.FromString(record.value or b"")
+        blob = SealedBlob(said.key_epoch, said.salt, said.sealed)
+        plain = await self._seals.open_blob(said.twin, blob, feature(said.property))
+        return OpenForecast(said, None if plain is None else ForecastBody.FromString(plain))

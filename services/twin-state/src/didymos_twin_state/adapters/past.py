@@ -7,7 +7,17 @@ from didymos_kit.database.engine import Database
 from sqlalchemy import Table, and_, delete, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from didymos_twin_state.adapters.tables import FRESH, HELD, IS_FOLDED, PARCELS, ROLLUPS, SERIES, SHORTENED, TWINS
+from didymos_twin_state.adapters.tables import (
+    FORECASTS,
+    FRESH,
+    HELD,
+    IS_FOLDED,
+    PARCELS,
+    ROLLUPS,
+    SERIES,
+    SHORTENED,
+    TWINS,
+)
 from didymos_twin_state.application.past_ports import (
     Ages,
     ChunkRow,
@@ -104,13 +114,14 @@ class SqlPast:
             (PARCELS, and_(IS_FOLDED, PARCELS.c.key_epoch < ages.parcels)),
             (HELD, HELD.c.key_epoch < ages.parcels),
             (SERIES, SERIES.c.key_epoch < ages.series),
+            (FORECASTS, FORECASTS.c.key_epoch < ages.series),
             *(
                 (ROLLUPS, and_(ROLLUPS.c.step_us == step, ROLLUPS.c.key_epoch < before))
                 for step, before in ages.chunks.items()
             ),
         ]
         asked = [(table, select(*table.primary_key.columns).where(old)) for table, old in rules]
-        asked += [(table, _shortened(table, ages.today)) for table in (PARCELS, HELD, SERIES, ROLLUPS)]
+        asked += [(table, _shortened(table, ages.today)) for table in (PARCELS, HELD, SERIES, ROLLUPS, FORECASTS)]
         went = 0
         for table, some in asked:
             keys = tuple_(*table.primary_key.columns)

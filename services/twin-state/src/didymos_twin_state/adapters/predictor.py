@@ -1,165 +1,239 @@
-"""Forecasts by models of libs/learning, in one thread of their own. torch is imported at the first of them."""
+"""Forecasts by models of libs/learning, in one thread of their own: those that share a model's shapes in one call.
+
+Parameters are kept packed, by model, up to a bound in bytes; those used longest ago go first. torch is imported for
+architectures that have no stack in numpy only.
+"""
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from didymos_contracts.errors.training import TRAINING_ASSUMPTION_OUT_OF_RANGE
-from didymos_learning import LearningError, ModelSpec, RunSpec, Series, client_data, flat_view, series_of
+from didymos_learning import LearningError, ModelSpec, RunSpec, Scale, Series, client_data, flat_view, series_of
+from didymos_learning.forecasting import Together
+from didymos_learning.jcs import to_json
+from didymos_learning.monitor import Watcher, answer, still_earns, watcher
+from didymos_learning.serving import ServedModel, forecasts
 from didymos_learning.whatif import assumed, bounds_of
 from didymos_privacy import PrivacyError, Recipient, model_info
 
 from didymos_twin_state.adapters.models import ModelFiles
-from didymos_twin_state.application.make_forecast import Assumed, NoForecastError, Prediction
+from didymos_twin_state.application.predictions import Assumed, Fitted, NoForecastError
 from didymos_twin_state.domain.columns import Readings
 from didymos_twin_state.domain.forecast import Served, Strangeness
 
-if TYPE_CHECKING:
-    from didymos_learning.engine import Engine
-    from didymos_learning.serving import Forecast as LearntForecast
-    from didymos_learning.serving import ServedModel
-
 T = TypeVar("T")
-KEPT: Final = 64  # loaded models
-KEPT_ENGINES: Final = 4
+PACKED_BYTES: Final = 256 << 20
+KEPT_SPECS: Final = 64
+KEPT_SHAPES: Final = 8
+NOWHERE: Final = Scale(0.0, 1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
-    """`raw`: the bytes of a served model if it is personal, else the parameters alone."""
+class Packed:
+    """A model as forecasts read it. `scale` and `width` are those of its site; a shared model has none."""
 
-    spec: ModelSpec
-    raw: bytes
+    spec: "Shape"
+    model: ServedModel
     personal: bool
 
 
-class TorchPredictor:
-    """`Predictor`. Personal models are sealed to `recipient`, bound to their run and twin."""
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A specification and its name: models of one name go through one call."""
 
-    def __init__(self, files: ModelFiles, recipient: Recipient) -> None:
-        self._files, self._recipient = files, recipient
-        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
-        self._engines: OrderedDict[bytes, Engine] = OrderedDict()
-        self._one = asyncio.Lock()  # an engine is not for two threads, and one core is enough
+    name: bytes
+    model: ModelSpec
 
-    async def predict(self, model: Served, readings: Readings) -> Prediction:
-        loaded = self._loaded.get(model.model_id) or await self._load(model)
-        return await self._apart(lambda: self._predicted(loaded, _series(readings)))
 
-    async def what_if(self, model: Served, readings: Readings, values: Sequence[float]) -> Assumed:
-        loaded = self._loaded.get(model.model_id) or await self._load(model)
-        return await self._apart(lambda: self._assumed(loaded, _series(readings), values))
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """`Watching` by a watcher of libs/learning."""
 
-    async def earns(self, own: Served, shared: Served, readings: Readings) -> bool:
-        if own.spec != shared.spec:
+    watcher: Watcher
+
+    @property
+    def width(self) -> float | None:
+        return self.watcher.watch().width
+
+    @property
+    def strangeness(self) -> Strangeness | None:
+        seen = self.watcher.watch()
+        return None if seen.chance is None else Strangeness(seen.chance, seen.alarm, seen.compared)
+
+    def settle(self, error: float, width: float | None) -> None:
+        if isfinite(error):
+            self.watcher.settle(error, width)
+
+
+class PackedPredictor:
+    """`Predictor`. Personal models are sealed to `recipient`, bound to their run and twin. `told`: bytes kept now."""
+
+    def __init__(
+        self, files: ModelFiles, recipient: Recipient, most_bytes: int = PACKED_BYTES,
+        told: Callable[[int], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        self._files, self._recipient, self._most, self._told = files, recipient, most_bytes, told
+        self._packed: OrderedDict[tuple[str, bytes], Packed] = OrderedDict()
+        self._bytes = 0
+        self._specs: OrderedDict[bytes, Shape] = OrderedDict()
+        self._together: OrderedDict[bytes, Together] = OrderedDict()
+        self._one = asyncio.Lock()  # stacks are not for two threads, and one core is enough
+
+    async def fit(self, model: Served, past: Readings) -> Fitted:
+        packed = await self._of(model)
+        if packed.personal:
+            scale = packed.model.scale
+            return Fitted(model, (scale.level, scale.spread, scale.step, scale.move), packed.model.width)
+        try:
+            scale = client_data("", _series(past), packed.spec.model.task).scale
+        except LearningError as error:
+            raise NoForecastError("past_too_short") from error
+        return Fitted(model, (scale.level, scale.spread, scale.step, scale.move), None)
+
+    async def predict(self, asks: Sequence[tuple[Fitted, Readings]]) -> Sequence[float | NoForecastError]:
+        said: list[float | NoForecastError] = [NoForecastError("model_missing")] * len(asks)
+        groups: dict[bytes, list[tuple[int, Packed, Scale, Series]]] = {}
+        for at, (fitted, readings) in enumerate(asks):
+            try:
+                packed = await self._of(fitted.model)
+                asked = (at, packed, Scale(*fitted.scale), _series(readings))
+            except NoForecastError as error:
+                said[at] = error
+                continue
+            groups.setdefault(packed.spec.name, []).append(asked)
+        for group in groups.values():
+            found = await self._apart(lambda group=group: self._said(group))  # type: ignore[misc]
+            for (at, *_), each in zip(group, found, strict=True):
+                said[at] = each
+        return said
+
+    async def watch(self, fitted: Fitted, past: Readings) -> Watched:
+        packed, series = await self._of(fitted.model), _series(past)
+        return await self._apart(
+            lambda: Watched(watcher(self._all_of(packed.spec), _scaled(packed, Scale(*fitted.scale)), series))
+        )
+
+    async def earns(self, own: Fitted, shared: Fitted, past: Readings) -> bool:
+        first, second, series = await self._of(own.model), await self._of(shared.model), _series(past)
+        if first.spec.name != second.spec.name:
             return True
-        first = self._loaded.get(own.model_id) or await self._load(own)
-        second = self._loaded.get(shared.model_id) or await self._load(shared)
-        return await self._apart(lambda: self._earns(first, second, _series(readings), own.since_us))
+        mine, other = _scaled(first, Scale(*own.scale)), _scaled(second, Scale(*shared.scale))
+        found = await self._apart(
+            lambda: still_earns(self._all_of(first.spec), mine, other, series, own.model.since_us)
+        )
+        return found is None or found.withdrawn_at is None
+
+    async def what_if(self, fitted: Fitted, past: Readings, values: Sequence[float]) -> Assumed:
+        packed, series = await self._of(fitted.model), _series(past)
+        bounds, task = bounds_of(series.values), packed.spec.model.task
+        try:
+            other = assumed(series, values, bounds, task)
+        except LearningError as error:
+            raise TRAINING_ASSUMPTION_OUT_OF_RANGE.problem(low=bounds.low, high=bounds.high, most=task.input) from error
+        model = _scaled(packed, Scale(*fitted.scale))
+        try:
+            found = await self._apart(lambda: answer(self._all_of(packed.spec), model, series, other))
+        except LearningError as error:
+            raise NoForecastError("past_too_short") from error
+        said = _checked(found.forecast.value, found.forecast.fallback)
+        if isinstance(said, NoForecastError):
+            raise said
+        return Assumed(said, found.support, bounds.low, bounds.high)
+
+    def _said(self, group: Sequence[tuple[int, Packed, Scale, Series]]) -> list[float | NoForecastError]:
+        """In the thread: one call for all of a group."""
+        models = [_scaled(packed, scale) for _, packed, scale, _ in group]
+        try:
+            found = forecasts(self._all_of(group[0][1].spec), models, [series for *_, series in group])
+        except LearningError:
+            return [NoForecastError("model_unreadable")] * len(group)
+        return [_checked(each.value, each.fallback) for each in found]
 
     async def _apart(self, work: Callable[[], T]) -> T:
         async with self._one:
             return await asyncio.to_thread(work)
 
-    async def _load(self, model: Served) -> _Loaded:
+    def _all_of(self, spec: Shape) -> Together:
+        found = self._together.get(spec.name)
+        if found is None:
+            found = self._together[spec.name] = Together(spec.model)
+            while len(self._together) > KEPT_SHAPES:
+                self._together.popitem(last=False)
+        self._together.move_to_end(spec.name)
+        return found
+
+    async def _of(self, model: Served) -> Packed:
         """Raises NoForecastError: `model_missing` for what is not there, `model_unreadable` for what does not open."""
-        spec_raw, raw = await self._files.get(model.spec), await self._files.get(model.params)
-        if spec_raw is None or raw is None:
+        key = (model.model_id, model.params)
+        found = self._packed.get(key)
+        if found is None:
+            found = await self._load(model)
+            if key not in self._packed:
+                self._packed[key] = found
+                self._bytes += found.model.params.nbytes
+            while self._bytes > self._most and len(self._packed) > 1:
+                self._bytes -= self._packed.popitem(last=False)[1].model.params.nbytes
+            self._told(self._bytes)
+        elif key in self._packed:
+            self._packed.move_to_end(key)
+        return found
+
+    async def _load(self, model: Served) -> Packed:
+        spec, raw = await self._shape(model.spec), await self._files.get(model.params)
+        if raw is None:
             raise NoForecastError("model_missing")
         try:
-            spec = RunSpec.from_json(spec_raw).model
-            opened = self._recipient.open(raw, model_info(model.run, model.twin)) if model.personal else raw
+            return await self._apart(lambda: self._opened(model, spec, raw))
         except (LearningError, PrivacyError) as error:
             raise NoForecastError("model_unreadable") from error
-        loaded = self._loaded[model.model_id] = _Loaded(spec, opened, model.personal)
-        while len(self._loaded) > KEPT:
-            self._loaded.popitem(last=False)
-        return loaded
 
-    def _predicted(self, loaded: _Loaded, series: Series) -> Prediction:
-        """In the thread. Raises NoForecastError for a gap, or a past too short to scale by."""
-        from didymos_learning.monitor import watch
-        from didymos_learning.serving import forecast
+    def _opened(self, model: Served, spec: Shape, raw: bytes) -> Packed:
+        """In the thread. Raises LearningError, PrivacyError."""
+        layout = spec.model.layout
+        if model.personal:
+            opened = self._recipient.open(raw, model_info(model.run, model.twin))
+            served = ServedModel.from_bytes(opened, layout)
+        else:
+            served = ServedModel(flat_view(raw, layout.size), NOWHERE, None)
+        return Packed(spec, replace(served, params=self._all_of(spec).pack(served.params)), model.personal)
 
-        engine, model = self._engine(loaded.spec), _served(loaded, series)
-        found = forecast(engine, model, series)
-        _check(found)
-        seen = watch(engine, model, series)
-        strange = None if seen.chance is None else Strangeness(seen.chance, seen.alarm, seen.compared)
-        return Prediction(found.value, model.width if seen.width is None else seen.width, strange)
-
-    def _assumed(self, loaded: _Loaded, series: Series, values: Sequence[float]) -> Assumed:
-        """In the thread. Raises NoForecastError, TRAINING_ASSUMPTION_OUT_OF_RANGE."""
-        from didymos_learning.monitor import answer, watch
-
-        engine, model, bounds = self._engine(loaded.spec), _served(loaded, series), bounds_of(series.values)
+    async def _shape(self, digest: bytes) -> Shape:
+        found = self._specs.get(digest)
+        if found is not None:
+            self._specs.move_to_end(digest)
+            return found
+        raw = await self._files.get(digest)
+        if raw is None:
+            raise NoForecastError("model_missing")
         try:
-            other = assumed(series, values, bounds, loaded.spec.task)
+            model = RunSpec.from_json(raw).model
         except LearningError as error:
-            raise TRAINING_ASSUMPTION_OUT_OF_RANGE.problem(
-                low=bounds.low, high=bounds.high, most=loaded.spec.task.input
-            ) from error
-        try:
-            found = answer(engine, model, series, other)
-        except LearningError as error:
-            raise NoForecastError("past_too_short") from error
-        _check(found.forecast)
-        width = watch(engine, model, series).width
-        return Assumed(
-            Prediction(found.forecast.value, model.width if width is None else width), found.support, bounds.low,
-            bounds.high,
-        )  # fmt: skip
+            raise NoForecastError("model_unreadable") from error
+        found = self._specs[digest] = Shape(to_json(model), model)
+        while len(self._specs) > KEPT_SPECS:
+            self._specs.popitem(last=False)
+        return found
 
-    def _earns(self, own: _Loaded, shared: _Loaded, series: Series, since_us: int) -> bool:
-        """In the thread."""
-        from didymos_learning.monitor import still_earns
 
-        found = still_earns(self._engine(own.spec), _served(own, series), _served(shared, series), series, since_us)
-        return found is None or found.withdrawn_at is None
-
-    def _engine(self, spec: ModelSpec) -> "Engine":
-        import torch
-        from didymos_learning.engine import Engine
-
-        torch.set_num_threads(1)
-        name = spec.layout.digest + spec.arch.encode()
-        engine = self._engines.get(name)
-        if engine is None or engine.model != spec:
-            engine = self._engines[name] = Engine(spec)
-            while len(self._engines) > KEPT_ENGINES:
-                self._engines.popitem(last=False)
-        return engine
+def _scaled(packed: Packed, scale: Scale) -> ServedModel:
+    return replace(packed.model, scale=scale)
 
 
 def _series(readings: Readings) -> Series:
     if readings.numbers is None:
         raise NoForecastError("no_numbers")
-    return series_of(readings.times_us, readings.numbers)
-
-
-def _check(found: "LearntForecast") -> None:
-    """Raises NoForecastError for a gap, and for what is no number."""
-    if found.fallback != "none":
-        raise NoForecastError(found.fallback)
-    if not isfinite(found.value):
-        raise NoForecastError("not_finite")
-
-
-def _served(loaded: _Loaded, series: Series) -> "ServedModel":
-    """With the scale of its site, or, for a shared model, that of the past which is here. Raises NoForecastError."""
-    from didymos_learning.serving import ServedModel
-
-    layout = loaded.spec.layout
     try:
-        if loaded.personal:
-            return ServedModel.from_bytes(loaded.raw, layout)
-        params = flat_view(loaded.raw, layout.size)
+        return series_of(readings.times_us, readings.numbers)
     except LearningError as error:
-        raise NoForecastError("model_unreadable") from error
-    try:
-        return ServedModel(params, client_data("", series, loaded.spec.task).scale, None)
-    except LearningError as error:
-        raise NoForecastError("past_too_short") from error
+        raise NoForecastError("not_finite") from error
+
+
+def _checked(value: float, fallback: str) -> float | NoForecastError:
+    """Of a gap, and of what is no number, nothing is said."""
+    if fallback != "none":
+        return NoForecastError(fallback)
+    return value if isfinite(value) else NoForecastError("not_finite")

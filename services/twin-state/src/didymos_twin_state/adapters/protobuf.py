@@ -18,6 +18,7 @@ from didymos_twin_state.domain.command import (
     PutRelation,
     SetLifecycle,
     SetRetention,
+    WithdrawModel,
 )
 from didymos_twin_state.domain.twin import Cell, Lifecycle, Model, Relation, Scalar, TwinState, Wish
 
@@ -153,6 +154,8 @@ def write_message(command: Command) -> events.TwinWrite:
             said.delete_relation.CopyFrom(events.DeleteRelation(name=name, target=target))
         case AttachModel(model):
             said.attach_model.CopyFrom(events.AttachModel(model=model_message(model)))
+        case WithdrawModel(model, reason):
+            said.withdraw_model.CopyFrom(events.WithdrawModel(model=model_message(model), reason=reason))
         case SetRetention(days):
             said.set_retention.CopyFrom(events.SetRetention(days=days))
         case SetLifecycle(lifecycle):
@@ -181,11 +184,16 @@ def _body(said: events.TwinWrite) -> Body:
         case "delete_relation":
             return DeleteRelation(said.delete_relation.name, said.delete_relation.target)
         case "attach_model":
-            model = said.attach_model.model
-            return AttachModel(Model(model.model_id, model.task, model.personal))
+            return AttachModel(_model(said.attach_model.model))
+        case "withdraw_model":
+            return WithdrawModel(_model(said.withdraw_model.model), said.withdraw_model.reason)
         case "set_retention":
             return SetRetention(said.set_retention.days)
         case "set_lifecycle":
             return SetLifecycle(Lifecycle(said.set_lifecycle.lifecycle))
         case _:
             raise ValueError("a write without a command")
+
+
+def _model(said: types.ModelRef) -> Model:
+    return Model(said.model_id, said.task, said.personal)

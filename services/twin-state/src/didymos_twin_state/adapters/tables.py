@@ -84,6 +84,21 @@ ROLLUPS: Final = sa.Table(  # a chunk of entries of one step, sealed
     sa.PrimaryKeyConstraint("twin", "property", "step_us", "bucket_us", name="rollup_pkey"),
 )  # fmt: skip
 sa.Index("rollup_age", ROLLUPS.c.step_us, ROLLUPS.c.key_epoch)
+FORECASTS: Final = sa.Table(  # the last one of a property, sealed
+    "forecast", METADATA,
+    sa.Column("twin", sa.Text, nullable=False),
+    sa.Column("property", sa.Text, nullable=False),
+    sa.Column("at_us", sa.BigInteger, nullable=False),
+    sa.Column("horizon_us", sa.BigInteger, nullable=False),
+    sa.Column("made_at_us", sa.BigInteger, nullable=False),
+    sa.Column("model_id", sa.Text, nullable=False),
+    sa.Column("personal", sa.Boolean, nullable=False),
+    sa.Column("key_epoch", sa.Integer, nullable=False),
+    sa.Column("salt", sa.LargeBinary, nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.PrimaryKeyConstraint("twin", "property", name="forecast_pkey"),
+)  # fmt: skip
+sa.Index("forecast_age", FORECASTS.c.key_epoch)
 TWINS: Final = sa.Table(
     "twin", METADATA,
     sa.Column("id", sa.Text, primary_key=True),

@@ -1,14 +1,15 @@
 """What the twin's model would say, had its newest readings been others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from didymos_contracts.errors.twin import FORECAST_NO_MODEL
 from didymos_did import TwinId
 
-from didymos_twin_state.application.make_forecast import Forecasting, NoForecastError, asked
+from didymos_twin_state.application.make_forecast import NO_MODEL, Forecasting, allowed, recent
 from didymos_twin_state.application.permits import Reader
+from didymos_twin_state.application.predictions import NoForecastError, forecast_of
 from didymos_twin_state.domain.forecast import Forecast
 
 NOTE: Final = "associational: what usually follows such readings, not what would follow if somebody caused them"
@@ -29,22 +30,20 @@ async def what_if(twin: TwinId, name: str, values: Sequence[float], reader: Read
 
     Raises PLATFORM_NOT_FOUND, CONSENT_STALE, FORECAST_NO_HISTORY, FORECAST_NO_MODEL, TRAINING_ASSUMPTION_OUT_OF_RANGE.
     """
-    chosen, _, readings = await asked(twin, name, reader, parts)
-    reason = "no_model"
-    for model in chosen:
+    asked = await allowed(twin, name, reader, parts)
+    readings = await recent(twin, name, asked.state, parts.past)
+    reason, last_us = NO_MODEL, int(readings.times_us[-1])
+    for model in asked.chosen:
         if model.unit not in ("", readings.unit):
             reason = "other_unit"
             continue
         try:
-            said = await parts.predictor.what_if(model, readings, values)
+            fitted = await parts.predictor.fit(model, readings)
+            said = await parts.predictor.what_if(fitted, readings, values)
+            watching = await parts.predictor.watch(fitted, readings)
         except NoForecastError as error:
             reason = error.reason
             continue
-        mean, width = said.prediction.mean, said.prediction.width
-        low, high = (model.low, model.high) if width is None else (-width, width)
-        made = Forecast(
-            mean, mean + low, mean + high, readings.unit, int(readings.times_us[-1]) + model.horizon_us,
-            parts.clock.now_us(), model.model_id, model.personal,
-        )  # fmt: skip
-        return Supposed(made, said.support, said.low, said.high)
+        made = forecast_of(fitted, said.mean, last_us, readings.unit, parts.clock.now_us(), watching)
+        return Supposed(replace(made, strangeness=None), said.support, said.low, said.high)
     raise FORECAST_NO_MODEL.problem(twin=twin, property=name, detail=reason)

@@ -47,6 +47,14 @@ class AttachModel:
 
 
 @dataclass(frozen=True, slots=True)
+class WithdrawModel:
+    """Without effect (`UNKNOWN`) if another model serves the task by then."""
+
+    model: Model
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetLifecycle:
     lifecycle: Lifecycle
 
@@ -58,7 +66,9 @@ class SetRetention:
     days: int
 
 
-Body: TypeAlias = Create | PatchDesired | PutRelation | DeleteRelation | AttachModel | SetLifecycle | SetRetention
+Body: TypeAlias = (
+    Create | PatchDesired | PutRelation | DeleteRelation | AttachModel | WithdrawModel | SetLifecycle | SetRetention
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +146,8 @@ def _changed(twin: TwinState, command: Command) -> TwinState | Outcome:
         case DeleteRelation(name, target):
             kept = tuple(r for r in twin.relations if (r.name, r.target) != (name, target))
             return with_changes(twin, relations=kept)
-        case AttachModel(model):
-            return with_changes(twin, models={**twin.models, model.task: model})
+        case AttachModel() | WithdrawModel() as body:
+            return _served(twin, body)
         case SetRetention(days):
             return with_changes(twin, keep_days=days)
         case SetLifecycle(lifecycle):
@@ -148,9 +158,25 @@ def _changed(twin: TwinState, command: Command) -> TwinState | Outcome:
             return with_changes(twin, lifecycle=int(lifecycle))
 
 
+def _served(twin: TwinState, body: AttachModel | WithdrawModel) -> TwinState | Outcome:
+    """What drift took away comes back by another model only."""
+    model = body.model
+    models = {task: one for task, one in twin.models.items() if task != model.task}
+    withdrawn = {task: one for task, one in twin.withdrawn.items() if task != model.task}
+    if isinstance(body, AttachModel):
+        if twin.withdrawn.get(model.task) == model.model_id:
+            return Outcome.REPEATED
+        return with_changes(twin, models={**models, model.task: model}, withdrawn=withdrawn)
+    if twin.models.get(model.task) != model:
+        return Outcome.UNKNOWN
+    return with_changes(twin, models=models, withdrawn={**withdrawn, model.task: model.model_id})
+
+
 def _erased(twin: TwinState) -> TwinState:
     """What may stay of an erased twin: its counters and windows, so that nothing of it is applied again as new."""
-    return with_changes(twin, lifecycle=int(Lifecycle.ERASED), cells={}, desired={}, relations=(), models={})
+    return with_changes(
+        twin, lifecycle=int(Lifecycle.ERASED), cells={}, desired={}, relations=(), models={}, withdrawn={}
+    )
 
 
 def _patched(

@@ -69,6 +69,21 @@ class Forecast:
     withdrawn: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A forecast that was made as a reading came: of `last`, observed at `last_us`.
+
+    `watched`: its band and strangeness are from a replay of the past; else the band is the model's own.
+    """
+
+    twin: str
+    name: str
+    forecast: Forecast
+    last_us: int
+    last: float
+    watched: bool
+
+
 def naive(readings: Readings, horizon_us: int, made_at_us: int, reason: str) -> Forecast:
     """The last value stays; the band is what 80 % of past changes over the horizon kept within.
 

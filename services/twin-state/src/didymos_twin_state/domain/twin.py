@@ -89,6 +89,7 @@ class TwinState(msgspec.Struct, frozen=True, array_like=True):
     commands: tuple[bytes, ...] = ()  # ids of the last KEPT_COMMANDS writes
     proposal: int = 0  # highest offset of didymos.twin.command.v1 that was decided, plus one
     keep_days: int = 0  # how long its past is kept; 0: as long as the house keeps it
+    withdrawn: dict[str, str] = {}  # task to its own model that lost its gain, until another one is attached
 
     @property
     def exists(self) -> bool:

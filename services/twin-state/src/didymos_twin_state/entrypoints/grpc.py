@@ -34,6 +34,7 @@ from didymos_twin_state.domain.command import PatchDesired
 from didymos_twin_state.entrypoints.commands import Requests
 from didymos_twin_state.entrypoints.live import LiveTwins, Seen, Visible
 from didymos_twin_state.entrypoints.live_events import parse_event_id
+from didymos_twin_state.entrypoints.live_forecasts import Beside
 from didymos_twin_state.entrypoints.shapes import reader_of
 from didymos_twin_state.entrypoints.waiting import Arrivals
 
@@ -114,7 +115,8 @@ class TwinStateRpc(TwinStateServicer):
         found = self._live.changes(watch, closing, parse_event_id(request.after))
         async with aclosing(found):  # type: ignore[type-var] # it is a generator
             async for seen in _until(found, closing):
-                yield _watched(seen)
+                if not isinstance(seen, Beside):  # forecasts are on the streams of REST
+                    yield _watched(seen)
         raise PLATFORM_NOT_FOUND.problem(twin=twin, detail=closing.reason)
 
 

@@ -19,6 +19,7 @@ from didymos_kit.telemetry.metrics import Metrics
 from didymos_twin_state.adapters.changes import ChangeFeed, OpenChange, Subscription
 from didymos_twin_state.application.permits import Permits, Reader, feature
 from didymos_twin_state.application.read_twin import Twins, TwinView, read_twin
+from didymos_twin_state.entrypoints.live_forecasts import Beside, foretold, taken, withdrawn_of
 
 LOOK_SECONDS: Final = 0.5  # grants also end by their date; a stream of many twins looks at each more seldom
 FEW: Final = 8
@@ -60,7 +61,7 @@ class Gone:
     reason: str
 
 
-Seen: TypeAlias = Visible | Afresh | Gone
+Seen: TypeAlias = Visible | Afresh | Gone | Beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +133,28 @@ class LiveTwins:
         latest: dict[str, Visible] = {}
         for record in records:
             with _pushing(record):
-                change = await self._feed.opened(record)
-                seen = None if change is None else await self._judged(change, watch, subscription.place)
-            if seen is not None:
+                seen = await self._judged(record, watch, subscription.place)
+            if isinstance(seen, Beside):
+                self._pushed["delivered"].inc()
+                yield seen
+            elif seen is not None:
                 known = latest.pop(seen.said.twin, None)
                 latest[seen.said.twin] = seen if known is None else Visible(seen.id, seen.said, _later(known, seen))
         for seen in latest.values():
             self._pushed["delivered"].inc()
             yield seen
 
-    async def _judged(self, change: OpenChange, watch: Watch, place: str) -> Visible | None:
+    async def _judged(self, record: Stored, watch: Watch, place: str) -> Visible | Beside | None:
         """Waits while consent is stale: nothing is sent, nothing is left out. The guard ends a stream that waits on."""
+        gone = withdrawn_of(record)
+        if gone is not None:
+            return taken(gone, watch.reader, watch.names, self._permits, place)
+        forecast, change = await self._feed.forecast(record), await self._feed.opened(record)
         while True:
             try:
-                return self._seen(change, watch, place)
+                if forecast is not None:
+                    return foretold(forecast, watch.reader, watch.names, self._permits, place)
+                return None if change is None else self._seen(change, watch, place)
             except Problem:
                 await asyncio.sleep(PAUSE_SECONDS)
 

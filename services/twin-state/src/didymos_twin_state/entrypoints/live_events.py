@@ -8,13 +8,15 @@ from didymos_kit.http.live import Event
 
 from didymos_twin_state.application.read_twin import PARTITIONS
 from didymos_twin_state.entrypoints.live import Afresh, Seen, Visible
+from didymos_twin_state.entrypoints.live_forecasts import Foretold, Withdrawn
 from didymos_twin_state.entrypoints.shapes import desired_json, reported_json, view_json
 
 ID_CHARACTERS: Final = 24 * PARTITIONS
 
 
 async def events(found: AsyncIterator[Seen]) -> AsyncIterator[Event]:
-    """`changed`; `resync` with the state of a twin when its reader was away for too long; `gone` with a reason."""
+    """`changed`, `forecast`, `withdrawn`; `resync` with the state of a twin after too long an absence of its reader;
+    `gone` with a reason."""
     try:
         async for seen in found:
             match seen:
@@ -22,6 +24,11 @@ async def events(found: AsyncIterator[Seen]) -> AsyncIterator[Event]:
                     yield Event(seen.id, "changed", json.dumps(_change_json(seen)))
                 case Afresh():
                     yield Event(seen.id, "resync", json.dumps(view_json(seen.view)))
+                case Foretold():
+                    yield Event(seen.id, "forecast", json.dumps(_forecast_json(seen)))
+                case Withdrawn(place, said):
+                    told = {"twin": said.twin, "model": said.model_id, "task": said.task, "reason": said.reason}
+                    yield Event(place, "withdrawn", json.dumps(told))
                 case _:
                     yield Event("", "gone", json.dumps({"twin": seen.twin, "reason": seen.reason}))
     finally:
@@ -54,3 +61,13 @@ def _change_json(seen: Visible) -> dict[str, Any]:
     if body.models:
         shown["models"] = [{"model": m.model_id, "task": m.task, "personal": m.personal} for m in body.models]
     return shown
+
+
+def _forecast_json(seen: Foretold) -> dict[str, Any]:
+    said, body = seen.said, seen.body
+    strange = {"chance": body.chance, "alarm": body.alarm, "compared": body.compared} if body.compared else None
+    return {
+        "twin": said.twin, "property": said.property, "mean": body.mean, "low": body.low, "high": body.high,
+        "unit": body.unit, "at_us": said.at_us, "made_at_us": said.made_at_us, "model": said.model_id,
+        "personal": said.personal, "anomaly": strange,
+    }  # fmt: skip

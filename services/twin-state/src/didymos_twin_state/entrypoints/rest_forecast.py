@@ -14,7 +14,8 @@ from didymos_kit.http.problems import problems
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from didymos_twin_state.application.make_forecast import Forecasting, candidates, duration_text, make_forecast
+from didymos_twin_state.application.make_forecast import Forecasting, duration_text, make_forecast
+from didymos_twin_state.application.predictions import candidates
 from didymos_twin_state.application.read_twin import read_twin
 from didymos_twin_state.application.what_if import NOTE, what_if
 from didymos_twin_state.domain.forecast import Served

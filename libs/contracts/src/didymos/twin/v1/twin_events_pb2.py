@@ -26,7 +26,7 @@ from didymos.twin.v1 import twin_types_pb2 as didymos_dot_twin_dot_v1_dot_twin__
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!didymos/twin/v1/twin_events.proto\x12\x0f\x64idymos.twin.v1\x1a didymos/twin/v1/twin_types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x01\n\x0bTwinChanged\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x14\n\x0csource_topic\x18\x03 \x01(\t\x12\x18\n\x10source_partition\x18\x04 \x01(\r\x12\x15\n\rsource_offset\x18\x05 \x01(\x04\x12\x11\n\tkey_epoch\x18\x06 \x01(\r\x12\x0c\n\x04salt\x18\x07 \x01(\x0c\x12\x0e\n\x06sealed\x18\x08 \x01(\x0c\x12\x12\n\nproperties\x18\t \x03(\t\"\xec\x01\n\nChangeBody\x12+\n\x08reported\x18\x01 \x03(\x0b\x32\x19.didymos.twin.v1.Reported\x12)\n\x07\x64\x65sired\x18\x02 \x03(\x0b\x32\x18.didymos.twin.v1.Desired\x12,\n\trelations\x18\x03 \x03(\x0b\x32\x19.didymos.twin.v1.Relation\x12)\n\x06models\x18\x04 \x03(\x0b\x32\x19.didymos.twin.v1.ModelRef\x12-\n\tlifecycle\x18\x05 \x01(\x0e\x32\x1a.didymos.twin.v1.Lifecycle\"P\n\x0e\x43ommandRefused\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\x0c\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"f\n\x11\x44\x65viceEquivocated\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\r\x12\x0e\n\x06number\x18\x04 \x01(\x04\x12\x13\n\x0bheld_digest\x18\x05 \x01(\x0c\"\xad\x01\n\x14TwinLifecycleChanged\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12-\n\tlifecycle\x18\x03 \x01(\x0e\x32\x1a.didymos.twin.v1.Lifecycle\x12\x0f\n\x07profile\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\x04\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"5\n\x10ProfilePublished\x12\x0f\n\x07profile\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\"\xc2\x01\n\x0f\x43ommandProposed\x12\x12\n\ncommand_id\x18\x01 \x01(\x0c\x12\x0c\n\x04twin\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x10\n\x08property\x18\x04 \x01(\t\x12%\n\x05value\x18\x05 \x01(\x0b\x32\x16.didymos.twin.v1.Value\x12\x0c\n\x04unit\x18\x06 \x01(\t\x12\x10\n\x08grant_id\x18\x07 \x01(\t\x12\x15\n\rexpires_at_us\x18\x08 \x01(\x03\x12\x0e\n\x06undoes\x18\t \x01(\x0c\"\xb0\x04\n\tTwinWrite\x12\x12\n\ncommand_id\x18\x01 \x01(\x0c\x12\x0c\n\x04twin\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x10\n\x08grant_id\x18\x04 \x01(\t\x12\r\n\x05\x61t_us\x18\x05 \x01(\x03\x12\x19\n\x11\x65xpected_revision\x18\x06 \x01(\x04\x12\x13\n\x0b\x63onditional\x18\x07 \x01(\x08\x12\x17\n\x0fproposal_offset\x18\x08 \x01(\x04\x12-\n\x06\x63reate\x18\n \x01(\x0b\x32\x1b.didymos.twin.v1.CreateTwinH\x00\x12\x36\n\rpatch_desired\x18\x0b \x01(\x0b\x32\x1d.didymos.twin.v1.PatchDesiredH\x00\x12\x34\n\x0cput_relation\x18\x0c \x01(\x0b\x32\x1c.didymos.twin.v1.PutRelationH\x00\x12:\n\x0f\x64\x65lete_relation\x18\r \x01(\x0b\x32\x1f.didymos.twin.v1.DeleteRelationH\x00\x12\x34\n\x0c\x61ttach_model\x18\x0e \x01(\x0b\x32\x1c.didymos.twin.v1.AttachModelH\x00\x12\x36\n\rset_lifecycle\x18\x0f \x01(\x0b\x32\x1d.didymos.twin.v1.SetLifecycleH\x00\x12\x36\n\rset_retention\x18\x10 \x01(\x0b\x32\x1d.didymos.twin.v1.SetRetentionH\x00\x42\t\n\x07\x63ommand\"\x1c\n\x0cSetRetention\x12\x0c\n\x04\x64\x61ys\x18\x01 \x01(\r\",\n\nCreateTwin\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\"9\n\x0cPatchDesired\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.didymos.twin.v1.Desired\":\n\x0bPutRelation\x12+\n\x08relation\x18\x01 \x01(\x0b\x32\x19.didymos.twin.v1.Relation\".\n\x0e\x44\x65leteRelation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"7\n\x0b\x41ttachModel\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.didymos.twin.v1.ModelRef\"=\n\x0cSetLifecycle\x12-\n\tlifecycle\x18\x01 \x01(\x0e\x32\x1a.didymos.twin.v1.Lifecycleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!didymos/twin/v1/twin_events.proto\x12\x0f\x64idymos.twin.v1\x1a didymos/twin/v1/twin_types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x01\n\x0bTwinChanged\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x14\n\x0csource_topic\x18\x03 \x01(\t\x12\x18\n\x10source_partition\x18\x04 \x01(\r\x12\x15\n\rsource_offset\x18\x05 \x01(\x04\x12\x11\n\tkey_epoch\x18\x06 \x01(\r\x12\x0c\n\x04salt\x18\x07 \x01(\x0c\x12\x0e\n\x06sealed\x18\x08 \x01(\x0c\x12\x12\n\nproperties\x18\t \x03(\t\"\xec\x01\n\nChangeBody\x12+\n\x08reported\x18\x01 \x03(\x0b\x32\x19.didymos.twin.v1.Reported\x12)\n\x07\x64\x65sired\x18\x02 \x03(\x0b\x32\x18.didymos.twin.v1.Desired\x12,\n\trelations\x18\x03 \x03(\x0b\x32\x19.didymos.twin.v1.Relation\x12)\n\x06models\x18\x04 \x03(\x0b\x32\x19.didymos.twin.v1.ModelRef\x12-\n\tlifecycle\x18\x05 \x01(\x0e\x32\x1a.didymos.twin.v1.Lifecycle\"\xba\x01\n\x0cTwinForecast\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x10\n\x08property\x18\x02 \x01(\t\x12\r\n\x05\x61t_us\x18\x03 \x01(\x03\x12\x12\n\nhorizon_us\x18\x04 \x01(\x03\x12\x12\n\nmade_at_us\x18\x05 \x01(\x03\x12\x10\n\x08model_id\x18\x06 \x01(\t\x12\x10\n\x08personal\x18\x07 \x01(\x08\x12\x11\n\tkey_epoch\x18\x08 \x01(\r\x12\x0c\n\x04salt\x18\t \x01(\x0c\x12\x0e\n\x06sealed\x18\n \x01(\x0c\"\x95\x01\n\x0c\x46orecastBody\x12\x0c\n\x04mean\x18\x01 \x01(\x01\x12\x0b\n\x03low\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x0e\n\x06\x63hance\x18\x05 \x01(\x01\x12\r\n\x05\x61larm\x18\x06 \x01(\x08\x12\x10\n\x08\x63ompared\x18\x07 \x01(\r\x12\x0c\n\x04last\x18\x08 \x01(\x01\x12\x0f\n\x07watched\x18\t \x01(\x08\"v\n\x0eModelWithdrawn\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12&\n\x02\x61t\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"P\n\x0e\x43ommandRefused\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\x0c\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"f\n\x11\x44\x65viceEquivocated\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\r\x12\x0e\n\x06number\x18\x04 \x01(\x04\x12\x13\n\x0bheld_digest\x18\x05 \x01(\x0c\"\xad\x01\n\x14TwinLifecycleChanged\x12\x0c\n\x04twin\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12-\n\tlifecycle\x18\x03 \x01(\x0e\x32\x1a.didymos.twin.v1.Lifecycle\x12\x0f\n\x07profile\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\x04\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"5\n\x10ProfilePublished\x12\x0f\n\x07profile\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\"\xc2\x01\n\x0f\x43ommandProposed\x12\x12\n\ncommand_id\x18\x01 \x01(\x0c\x12\x0c\n\x04twin\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x10\n\x08property\x18\x04 \x01(\t\x12%\n\x05value\x18\x05 \x01(\x0b\x32\x16.didymos.twin.v1.Value\x12\x0c\n\x04unit\x18\x06 \x01(\t\x12\x10\n\x08grant_id\x18\x07 \x01(\t\x12\x15\n\rexpires_at_us\x18\x08 \x01(\x03\x12\x0e\n\x06undoes\x18\t \x01(\x0c\"\xea\x04\n\tTwinWrite\x12\x12\n\ncommand_id\x18\x01 \x01(\x0c\x12\x0c\n\x04twin\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x10\n\x08grant_id\x18\x04 \x01(\t\x12\r\n\x05\x61t_us\x18\x05 \x01(\x03\x12\x19\n\x11\x65xpected_revision\x18\x06 \x01(\x04\x12\x13\n\x0b\x63onditional\x18\x07 \x01(\x08\x12\x17\n\x0fproposal_offset\x18\x08 \x01(\x04\x12-\n\x06\x63reate\x18\n \x01(\x0b\x32\x1b.didymos.twin.v1.CreateTwinH\x00\x12\x36\n\rpatch_desired\x18\x0b \x01(\x0b\x32\x1d.didymos.twin.v1.PatchDesiredH\x00\x12\x34\n\x0cput_relation\x18\x0c \x01(\x0b\x32\x1c.didymos.twin.v1.PutRelationH\x00\x12:\n\x0f\x64\x65lete_relation\x18\r \x01(\x0b\x32\x1f.didymos.twin.v1.DeleteRelationH\x00\x12\x34\n\x0c\x61ttach_model\x18\x0e \x01(\x0b\x32\x1c.didymos.twin.v1.AttachModelH\x00\x12\x36\n\rset_lifecycle\x18\x0f \x01(\x0b\x32\x1d.didymos.twin.v1.SetLifecycleH\x00\x12\x36\n\rset_retention\x18\x10 \x01(\x0b\x32\x1d.didymos.twin.v1.SetRetentionH\x00\x12\x38\n\x0ewithdraw_model\x18\x11 \x01(\x0b\x32\x1e.didymos.twin.v1.WithdrawModelH\x00\x42\t\n\x07\x63ommand\"\x1c\n\x0cSetRetention\x12\x0c\n\x04\x64\x61ys\x18\x01 \x01(\r\",\n\nCreateTwin\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\"9\n\x0cPatchDesired\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.didymos.twin.v1.Desired\":\n\x0bPutRelation\x12+\n\x08relation\x18\x01 \x01(\x0b\x32\x19.didymos.twin.v1.Relation\".\n\x0e\x44\x65leteRelation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"7\n\x0b\x41ttachModel\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.didymos.twin.v1.ModelRef\"I\n\rWithdrawModel\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.didymos.twin.v1.ModelRef\x12\x0e\n\x06reason\x18\x02 \x01(\t\"=\n\x0cSetLifecycle\x12-\n\tlifecycle\x18\x01 \x01(\x0e\x32\x1a.didymos.twin.v1.Lifecycleb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,30 +37,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TWINCHANGED']._serialized_end=307
   _globals['_CHANGEBODY']._serialized_start=310
   _globals['_CHANGEBODY']._serialized_end=546
-  _globals['_COMMANDREFUSED']._serialized_start=548
-  _globals['_COMMANDREFUSED']._serialized_end=628
-  _globals['_DEVICEEQUIVOCATED']._serialized_start=630
-  _globals['_DEVICEEQUIVOCATED']._serialized_end=732
-  _globals['_TWINLIFECYCLECHANGED']._serialized_start=735
-  _globals['_TWINLIFECYCLECHANGED']._serialized_end=908
-  _globals['_PROFILEPUBLISHED']._serialized_start=910
-  _globals['_PROFILEPUBLISHED']._serialized_end=963
-  _globals['_COMMANDPROPOSED']._serialized_start=966
-  _globals['_COMMANDPROPOSED']._serialized_end=1160
-  _globals['_TWINWRITE']._serialized_start=1163
-  _globals['_TWINWRITE']._serialized_end=1723
-  _globals['_SETRETENTION']._serialized_start=1725
-  _globals['_SETRETENTION']._serialized_end=1753
-  _globals['_CREATETWIN']._serialized_start=1755
-  _globals['_CREATETWIN']._serialized_end=1799
-  _globals['_PATCHDESIRED']._serialized_start=1801
-  _globals['_PATCHDESIRED']._serialized_end=1858
-  _globals['_PUTRELATION']._serialized_start=1860
-  _globals['_PUTRELATION']._serialized_end=1918
-  _globals['_DELETERELATION']._serialized_start=1920
-  _globals['_DELETERELATION']._serialized_end=1966
-  _globals['_ATTACHMODEL']._serialized_start=1968
-  _globals['_ATTACHMODEL']._serialized_end=2023
-  _globals['_SETLIFECYCLE']._serialized_start=2025
-  _globals['_SETLIFECYCLE']._serialized_end=2086
+  _globals['_TWINFORECAST']._serialized_start=549
+  _globals['_TWINFORECAST']._serialized_end=735
+  _globals['_FORECASTBODY']._serialized_start=738
+  _globals['_FORECASTBODY']._serialized_end=887
+  _globals['_MODELWITHDRAWN']._serialized_start=889
+  _globals['_MODELWITHDRAWN']._serialized_end=1007
+  _globals['_COMMANDREFUSED']._serialized_start=1009
+  _globals['_COMMANDREFUSED']._serialized_end=1089
+  _globals['_DEVICEEQUIVOCATED']._serialized_start=1091
+  _globals['_DEVICEEQUIVOCATED']._serialized_end=1193
+  _globals['_TWINLIFECYCLECHANGED']._serialized_start=1196
+  _globals['_TWINLIFECYCLECHANGED']._serialized_end=1369
+  _globals['_PROFILEPUBLISHED']._serialized_start=1371
+  _globals['_PROFILEPUBLISHED']._serialized_end=1424
+  _globals['_COMMANDPROPOSED']._serialized_start=1427
+  _globals['_COMMANDPROPOSED']._serialized_end=1621
+  _globals['_TWINWRITE']._serialized_start=1624
+  _globals['_TWINWRITE']._serialized_end=2242
+  _globals['_SETRETENTION']._serialized_start=2244
+  _globals['_SETRETENTION']._serialized_end=2272
+  _globals['_CREATETWIN']._serialized_start=2274
+  _globals['_CREATETWIN']._serialized_end=2318
+  _globals['_PATCHDESIRED']._serialized_start=2320
+  _globals['_PATCHDESIRED']._serialized_end=2377
+  _globals['_PUTRELATION']._serialized_start=2379
+  _globals['_PUTRELATION']._serialized_end=2437
+  _globals['_DELETERELATION']._serialized_start=2439
+  _globals['_DELETERELATION']._serialized_end=2485
+  _globals['_ATTACHMODEL']._serialized_start=2487
+  _globals['_ATTACHMODEL']._serialized_end=2542
+  _globals['_WITHDRAWMODEL']._serialized_start=2544
+  _globals['_WITHDRAWMODEL']._serialized_end=2617
+  _globals['_SETLIFECYCLE']._serialized_start=2619
+  _globals['_SETLIFECYCLE']._serialized_end=2680
 # @@protoc_insertion_point(module_scope)

@@ -109,6 +109,143 @@ class ChangeBody(_message.Message):
 Global___ChangeBody: _TypeAlias = ChangeBody  # noqa: Y015
 
 @_typing.final
+class TwinForecast(_message.Message):
+    """A property of a twin was foretold when its readings came. Of two with one place in time the later record holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TWIN_FIELD_NUMBER: _builtins.int
+    PROPERTY_FIELD_NUMBER: _builtins.int
+    AT_US_FIELD_NUMBER: _builtins.int
+    HORIZON_US_FIELD_NUMBER: _builtins.int
+    MADE_AT_US_FIELD_NUMBER: _builtins.int
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    PERSONAL_FIELD_NUMBER: _builtins.int
+    KEY_EPOCH_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
+    twin: _builtins.str
+    property: _builtins.str
+    """path"""
+    at_us: _builtins.int
+    """of what is foretold"""
+    horizon_us: _builtins.int
+    """so long after the last reading"""
+    made_at_us: _builtins.int
+    model_id: _builtins.str
+    personal: _builtins.bool
+    key_epoch: _builtins.int
+    salt: _builtins.bytes
+    sealed: _builtins.bytes
+    """ForecastBody, under the path of the property"""
+    def __init__(
+        self,
+        *,
+        twin: _builtins.str = ...,
+        property: _builtins.str = ...,
+        at_us: _builtins.int = ...,
+        horizon_us: _builtins.int = ...,
+        made_at_us: _builtins.int = ...,
+        model_id: _builtins.str = ...,
+        personal: _builtins.bool = ...,
+        key_epoch: _builtins.int = ...,
+        salt: _builtins.bytes = ...,
+        sealed: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_us", b"at_us", "horizon_us", b"horizon_us", "key_epoch", b"key_epoch", "made_at_us", b"made_at_us", "model_id", b"model_id", "personal", b"personal", "property", b"property", "salt", b"salt", "sealed", b"sealed", "twin", b"twin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TwinForecast: _TypeAlias = TwinForecast  # noqa: Y015
+
+@_typing.final
+class ForecastBody(_message.Message):
+    """What was foretold, once opened."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEAN_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    CHANCE_FIELD_NUMBER: _builtins.int
+    ALARM_FIELD_NUMBER: _builtins.int
+    COMPARED_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    WATCHED_FIELD_NUMBER: _builtins.int
+    mean: _builtins.float
+    low: _builtins.float
+    """of the 80 % band"""
+    high: _builtins.float
+    unit: _builtins.str
+    chance: _builtins.float
+    """conformal p-value of the last reading; with `compared` only"""
+    alarm: _builtins.bool
+    compared: _builtins.int
+    """errors of the past that it was compared with"""
+    last: _builtins.float
+    """the value that was read last"""
+    watched: _builtins.bool
+    """the band is from a replay of the past, not from the model's card"""
+    def __init__(
+        self,
+        *,
+        mean: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        unit: _builtins.str = ...,
+        chance: _builtins.float = ...,
+        alarm: _builtins.bool = ...,
+        compared: _builtins.int = ...,
+        last: _builtins.float = ...,
+        watched: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm", b"alarm", "chance", b"chance", "compared", b"compared", "high", b"high", "last", b"last", "low", b"low", "mean", b"mean", "unit", b"unit", "watched", b"watched"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForecastBody: _TypeAlias = ForecastBody  # noqa: Y015
+
+@_typing.final
+class ModelWithdrawn(_message.Message):
+    """A twin's own model lost the gain it was accepted for: from here on the shared one serves, until another is accepted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TWIN_FIELD_NUMBER: _builtins.int
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    twin: _builtins.str
+    model_id: _builtins.str
+    task: _builtins.str
+    reason: _builtins.str
+    """drift"""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        twin: _builtins.str = ...,
+        model_id: _builtins.str = ...,
+        task: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "model_id", b"model_id", "reason", b"reason", "task", b"task", "twin", b"twin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelWithdrawn: _TypeAlias = ModelWithdrawn  # noqa: Y015
+
+@_typing.final
 class CommandRefused(_message.Message):
     """A proposed command was not carried out."""
 
@@ -306,6 +443,7 @@ class TwinWrite(_message.Message):
     ATTACH_MODEL_FIELD_NUMBER: _builtins.int
     SET_LIFECYCLE_FIELD_NUMBER: _builtins.int
     SET_RETENTION_FIELD_NUMBER: _builtins.int
+    WITHDRAW_MODEL_FIELD_NUMBER: _builtins.int
     command_id: _builtins.bytes
     """16 bytes"""
     twin: _builtins.str
@@ -332,6 +470,8 @@ class TwinWrite(_message.Message):
     def set_lifecycle(self) -> Global___SetLifecycle: ...
     @_builtins.property
     def set_retention(self) -> Global___SetRetention: ...
+    @_builtins.property
+    def withdraw_model(self) -> Global___WithdrawModel: ...
     def __init__(
         self,
         *,
@@ -350,12 +490,13 @@ class TwinWrite(_message.Message):
         attach_model: Global___AttachModel | None = ...,
         set_lifecycle: Global___SetLifecycle | None = ...,
         set_retention: Global___SetRetention | None = ...,
+        withdraw_model: Global___WithdrawModel | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attach_model", b"attach_model", "command", b"command", "create", b"create", "delete_relation", b"delete_relation", "patch_desired", b"patch_desired", "put_relation", b"put_relation", "set_lifecycle", b"set_lifecycle", "set_retention", b"set_retention"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attach_model", b"attach_model", "command", b"command", "create", b"create", "delete_relation", b"delete_relation", "patch_desired", b"patch_desired", "put_relation", b"put_relation", "set_lifecycle", b"set_lifecycle", "set_retention", b"set_retention", "withdraw_model", b"withdraw_model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "at_us", b"at_us", "attach_model", b"attach_model", "command", b"command", "command_id", b"command_id", "conditional", b"conditional", "create", b"create", "delete_relation", b"delete_relation", "expected_revision", b"expected_revision", "grant_id", b"grant_id", "patch_desired", b"patch_desired", "proposal_offset", b"proposal_offset", "put_relation", b"put_relation", "set_lifecycle", b"set_lifecycle", "set_retention", b"set_retention", "twin", b"twin"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "at_us", b"at_us", "attach_model", b"attach_model", "command", b"command", "command_id", b"command_id", "conditional", b"conditional", "create", b"create", "delete_relation", b"delete_relation", "expected_revision", b"expected_revision", "grant_id", b"grant_id", "patch_desired", b"patch_desired", "proposal_offset", b"proposal_offset", "put_relation", b"put_relation", "set_lifecycle", b"set_lifecycle", "set_retention", b"set_retention", "twin", b"twin", "withdraw_model", b"withdraw_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["create", "patch_desired", "put_relation", "delete_relation", "attach_model", "set_lifecycle", "set_retention"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["create", "patch_desired", "put_relation", "delete_relation", "attach_model", "set_lifecycle", "set_retention", "withdraw_model"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -496,6 +637,31 @@ class AttachModel(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AttachModel: _TypeAlias = AttachModel  # noqa: Y015
+
+@_typing.final
+class WithdrawModel(_message.Message):
+    """Serve this twin by its own model of this task no more. Without effect if another one serves it by then."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    @_builtins.property
+    def model(self) -> _twin_types_pb2.ModelRef: ...
+    def __init__(
+        self,
+        *,
+        model: _twin_types_pb2.ModelRef | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawModel: _TypeAlias = WithdrawModel  # noqa: Y015
 
 @_typing.final
 class SetLifecycle(_message.Message):
