@@ -20,7 +20,9 @@ from didymos_learning import (
 )
 from didymos_learning.engine import ChunkResult, Engine, train_chunk
 from didymos_learning.models import initial
-from didymos_learning.stacked import AT_ONCE, StackedEngine, check_stackable, train_stacked
+from didymos_learning.stackable import check_stackable
+from didymos_learning.stacked import AT_ONCE, StackedEngine, _added, train_stacked
+from didymos_learning.stacking import _Luck
 from didymos_learning.windows import Scale
 
 REGRESS = TaskSpec("regress", "load", "kW", 0, 2, 0, "none", columns=3)
@@ -137,3 +139,23 @@ def test_an_update_that_is_not_finite_is_refused() -> None:
     spec = a_run(lr=10.0, lr_end=10.0, epochs=50)
     with pytest.raises(LearningError, match=r"training\.update_not_finite"):
         train_stacked(StackedEngine(spec.model), clients_of((64,)), start_of(spec), spec, 1)
+
+
+def test_a_sum_of_rows_has_the_bits_of_a_loop() -> None:
+    chance = np.random.default_rng(3)
+    updates = (chance.normal(size=(50, 5_200)) * 10.0 ** chance.integers(-9, 9, size=(50, 1))).astype(np.float32)
+    weights, total = [float(weight) for weight in chance.integers(0, 99, 50)], np.zeros(5_200, np.float32)
+    total[::2] = -0.0
+    looped = total.copy()
+    for update, weight in zip(updates, weights, strict=True):
+        looped += np.multiply(update, np.float32(weight))
+    assert _added(total, updates.copy(), weights).tobytes() == looped.tobytes()
+
+
+def test_one_generator_draws_what_a_new_one_of_each_seed_draws() -> None:
+    luck = _Luck()
+    for seed in (0, 1, 2**64 - 1, 1):
+        fresh = np.random.Generator(np.random.Philox(key=seed))
+        again = luck.of(seed)
+        for count in (64, 3, 1, 0):
+            assert again.permutation(count).tolist() == fresh.permutation(count).tolist()

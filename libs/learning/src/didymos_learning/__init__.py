@@ -25,6 +25,7 @@ from didymos_learning.spec import (
     TaskSpec,
     derive,
 )
+from didymos_learning.stackable import check_stackable
 from didymos_learning.strategies import (
     ByIndividual,
     BySum,
@@ -85,6 +86,7 @@ __all__ = [
     "Windows",
     "bootstrap",
     "check_model",
+    "check_stackable",
     "check_strategy",
     "client_data",
     "clipped",

@@ -18,49 +18,14 @@ from didymos_learning.engine import ChunkResult, Trained
 from didymos_learning.errors import LearningError
 from didymos_learning.layout import Layout
 from didymos_learning.spec import LocalSpec, ModelSpec, RunSpec, derive
+from didymos_learning.stackable import Linear, layers_of
 from didymos_learning.stacking import Plan, Stack, plan_of, stack_of
-from didymos_learning.strategies import BySum, plain, strategy_of
 from didymos_learning.valuation import dot_score
 from didymos_learning.vector import Flat, norm
 from didymos_learning.windows import ClientData
 
 AT_ONCE: Final = 64  # clients of one stack: their parameters, gradients and activations stay in the cache
 KEPT_BYTES: Final = 64 << 20  # of stacked windows kept from one round to the next
-
-
-@dataclass(frozen=True, slots=True)
-class Linear:
-    """One layer in the vector: weight (out, in) and bias (out,) by their first float."""
-
-    weight: int
-    bias: int
-    rows: int
-    columns: int
-
-
-def layers_of(model: ModelSpec) -> tuple[Linear, ...]:
-    """The chain of linear layers of an `mlp`, with ReLU between them; the last reads the inputs of `skip` rows, too.
-
-    Raises LearningError `training.spec_malformed` for an architecture that is no such chain.
-    """
-    slots = model.layout.slots
-    if model.arch != "mlp" or model.version != 1:
-        raise LearningError("training.spec_malformed", detail=f"engine stacked: {model.arch[:64]} does not stack")
-    return tuple(
-        Linear(weight.offset, bias.offset, weight.shape[0], weight.shape[1])
-        for weight, bias in zip(slots[::2], slots[1::2], strict=True)
-    )
-
-
-def check_stackable(spec: RunSpec) -> None:
-    """Raises LearningError `training.spec_malformed` unless this engine can train the run: an `mlp`, whose strategy
-    adds up plain updates."""
-    layers_of(spec.model)
-    strategy = strategy_of(spec.strategy, "none")
-    if not isinstance(strategy, BySum) or strategy.contribute is not plain:
-        raise LearningError(
-            "training.spec_malformed", detail=f"engine stacked: {strategy.name} looks at single clients"
-        )
 
 
 class StackedEngine:
@@ -212,19 +177,34 @@ def train_stacked(
         seeds = [derive(spec.seed, "client", round_, client.subject) for client in some]
         after, losses = engine.train(some, params, spec.local, rate, seeds)
         updates = np.subtract(after, params, out=after)
+        if spec.local.clip is not None:
+            for update in updates:
+                _clip(update, spec.local.clip)
         for client, update, loss in zip(some, updates, losses, strict=True):
             weight = min(float(len(client.fit)), spec.cohort.max_weight)
-            _clip(update, spec.local.clip)
             score = None if validation is None else dot_score(update, validation)
-            total += np.multiply(update, np.float32(weight), out=update)
             trained.append(Trained(client.subject, weight, loss, score))
+        total = _added(total, updates, [one.weight for one in trained[begin:]])
     return ChunkResult(total, float(sum(one.weight for one in trained)), len(trained), tuple(trained))
 
 
-def _clip(update: Flat, bound: float | None) -> None:
+def _added(total: Flat, updates: Flat, weights: Sequence[float]) -> Flat:
+    """`total` (d,) and then each weighted update (K, d), client after client; `updates` is written over.
+
+    A reduction over rows adds row to row, so its bits are those of a loop. Raises `training.update_not_finite`.
+    """
+    updates *= np.array(weights, dtype=np.float32)[:, None]
+    updates[0] += total
+    after: Flat = np.add.reduce(updates, axis=0)
+    if not np.isfinite(after).all() and not np.isfinite(updates).all():
+        raise LearningError("training.update_not_finite")
+    return after
+
+
+def _clip(update: Flat, bound: float) -> None:
     """As `clipped`, in place."""
     length = norm(update)
     if not np.isfinite(length):
         raise LearningError("training.update_not_finite")
-    if bound is not None and length > bound:
+    if length > bound:
         update[:] = np.multiply(update, bound / length, dtype=np.float64)

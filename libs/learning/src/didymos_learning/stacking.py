@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -89,8 +90,9 @@ def plan_of(stack: Stack, local: LocalSpec, seeds: Sequence[int]) -> Plan:
     most = int(taken.max())
     rows = np.zeros((len(order), most, local.batch), dtype=np.int64)
     real = np.zeros((len(order), most), dtype=np.int64)
+    luck = _Luck()
     for at, client in enumerate(order):
-        _fill(rows[at], real[at], int(stack.counts[client]), int(taken[client]), local, seeds[client])
+        _fill(rows[at], real[at], int(stack.counts[client]), int(taken[client]), local, luck.of(seeds[client]))
     plan = Plan(torch.from_numpy(order), taken[order], batches[order], stack.counts[order], local.batch)
     for number in range(most):
         active = int((plan.taken > number).sum())
@@ -106,11 +108,30 @@ def plan_of(stack: Stack, local: LocalSpec, seeds: Sequence[int]) -> Plan:
     return plan
 
 
+class _Luck:
+    """The draws of `Generator(Philox(key=seed))` of one seed after the other, by one generator, for one is dear."""
+
+    def __init__(self) -> None:
+        self._bits = np.random.Philox(key=0)
+        self._begin: Any = self._bits.state  # its setter takes a whole state, and nothing else
+        self._generator = np.random.Generator(self._bits)
+
+    def of(self, seed: int) -> np.random.Generator:
+        """At the begin of the seed's draws; the one of the seed before is this one."""
+        self._begin["state"]["key"][0] = seed
+        self._bits.state = self._begin
+        return self._generator
+
+
 def _fill(
-    rows: NDArray[np.int64], real: NDArray[np.int64], count: int, taken: int, local: LocalSpec, seed: int
+    rows: NDArray[np.int64],
+    real: NDArray[np.int64],
+    count: int,
+    taken: int,
+    local: LocalSpec,
+    shuffle: np.random.Generator,
 ) -> None:
     """One client's batches: `rows` (steps, batch), `real` (steps,)."""
-    shuffle = np.random.Generator(np.random.Philox(key=seed))
     number = 0
     while number < taken:
         shuffled = shuffle.permutation(count)

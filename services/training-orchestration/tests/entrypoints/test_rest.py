@@ -45,6 +45,7 @@ BAD = {
         body(a_spec(cohort=CohortSpec(4, 4, 10, 1.0))),
         body(a_spec(cohort=CohortSpec(5, 3, 10, 1.0))),
         body(clients="simulated"),
+        body(a_spec(engine="stacked")),
     ],
     "platform.unknown_field": [body(more=1)],
     "platform.invalid_field": [{"agreement": AGREEMENT}, body(clients="phones")],

@@ -5,7 +5,7 @@ from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from didymos_learning import Carried, ClientData, Flat, RunSpec
+from didymos_learning import Carried, ClientData, Flat, RunSpec, check_stackable
 
 from didymos_training_orchestration.adapters.simulated_clients import Chunk, ChunkSum
 
@@ -64,7 +64,7 @@ def loop_of(spec: RunSpec) -> "Engine":
 def training_of(spec: RunSpec) -> Callable[[Sequence[ClientData], Flat, int], "ChunkResult"]:
     """`train_chunk` by the engine of the run, in one thread. Raises LearningError if that engine cannot."""
     from didymos_learning.engine import train_chunk
-    from didymos_learning.stacked import StackedEngine, check_stackable, train_stacked
+    from didymos_learning.stacked import StackedEngine, train_stacked
 
     if spec.engine == "stacked":
         import torch

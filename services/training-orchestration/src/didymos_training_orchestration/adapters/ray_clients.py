@@ -20,7 +20,10 @@ from didymos_training_orchestration.adapters.fast_lane import home
 from didymos_training_orchestration.adapters.lanes import Lanes
 from didymos_training_orchestration.adapters.simulated_clients import Chunk, ChunkLostError, ChunkSum, load_clients
 
-_TOKEN: Final = token_hex(32)  # Ray reads it once a process
+TOKEN: Final = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": token_hex(32),
+}  # of our own node; Ray reads it once a process
 START_SECONDS: Final = 180  # a machine that is busy takes a minute
 STOP_SECONDS: Final = 60.0
 IN_FLIGHT: Final = 2  # calls an actor
@@ -127,7 +130,7 @@ class RayTrainer:
     def _start(self) -> None:
         """A node of our own has the token of this process: an open Ray port is remote code execution."""
         if self._address is None:
-            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _TOKEN}
+            os.environ |= TOKEN
         import ray
 
         self._ray = ray

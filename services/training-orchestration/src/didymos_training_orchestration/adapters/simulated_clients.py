@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -114,15 +114,17 @@ class SimulatedClients:
         asked = {member.name for member in order.cohort.members}
         room, most = asyncio.Semaphore(self._trainer.width), EARLY * self._trainer.width
         waiting: deque[asyncio.Task[Result]] = deque()
-        async with asyncio.TaskGroup() as calls:
+        try:
             for chunk in self._chunks:
                 if chunk.name not in asked:
                     continue
                 if len(waiting) == most:
                     yield await waiting.popleft()
-                waiting.append(calls.create_task(self._train(order, chunk, room)))
+                waiting.append(asyncio.create_task(self._train(order, chunk, room)))
             while waiting:
                 yield await waiting.popleft()
+        finally:
+            await _dropped(waiting)
 
     async def _train(self, order: Order, chunk: Chunk, room: asyncio.Semaphore) -> Result:
         async with room:
@@ -160,6 +162,14 @@ class SimulatedClients:
         """Nobody owns a simulated client: there are no personal models."""
         del order, params
         return ()
+
+
+async def _dropped(tasks: Collection[asyncio.Task[Result]]) -> None:
+    """End what nobody waits for any more."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def carries(spec: RunSpec) -> bool:

@@ -11,7 +11,7 @@ from didymos_contracts.errors.training import (
 from didymos_did import Did
 from didymos_kit.clock import Clock
 from didymos_kit.ids import Ids
-from didymos_learning import BySum, RunSpec, Strategy, check_model, check_strategy
+from didymos_learning import BySum, RunSpec, Strategy, check_model, check_stackable, check_strategy
 from didymos_learning.strategies import plain
 
 from didymos_training_orchestration.application.ports import Work
@@ -52,9 +52,11 @@ async def create_run(request: CreateRun, terms: Terms, work: Work, clock: Clock,
 
 def check_spec(spec: RunSpec, clients: ClientsKind = "sites") -> None:
     """Raises LearningError `training.{architecture_unknown,layout_mismatched,strategy_unknown,
-    strategy_needs_individual,strategy_not_masked}`, TRAINING_SPEC_MALFORMED."""
+    strategy_needs_individual,strategy_not_masked,spec_malformed}`, TRAINING_SPEC_MALFORMED."""
     check_model(spec.model)
     _check_members(check_strategy(spec), spec, clients)
+    if spec.engine == "stacked":
+        check_stackable(spec)
     if spec.masking != "pairwise":
         return
     if spec.local.clip is None:

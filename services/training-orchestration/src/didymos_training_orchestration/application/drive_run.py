@@ -36,7 +36,8 @@ async def drive_run(name: RunId, epoch: int, world: World) -> None:
     while not run.over:
         flight = await _in_flight(run, world)
         if flight is None and ahead:
-            ahead = await quick_rounds(run, epoch, world)
+            await quick_rounds(run, epoch, world)
+            ahead = False
         else:
             flight = flight or await _opened(run, epoch, world)
             if flight is None:

@@ -4,15 +4,15 @@ What a crash takes was told to nobody: it is computed again, with the same bits.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final
 
 from didymos_kit import log
 from didymos_kit.faults import fault_point
-from didymos_learning import BySum, LearningError, ServerState, flat_bytes, strategy_of
+from didymos_learning import BySum, Flat, LearningError, ServerState, flat_bytes, strategy_of
 
 from didymos_training_orchestration.application.close_round import close_rounds
 from didymos_training_orchestration.application.open_round import plan_round
@@ -25,6 +25,7 @@ from didymos_training_orchestration.domain.run import Run
 QUICK_SECONDS: Final = 0.2  # a round that takes longer is worth a commit of its own
 GROUP_SECONDS: Final = 0.5
 MOST: Final = 512  # rounds of one commit
+KEPT: Final = 4  # checkpoints of a group, beside its last: enough to see how a run went
 
 
 def together(run: Run, world: World) -> bool:
@@ -33,8 +34,8 @@ def together(run: Run, world: World) -> bool:
     return run.clients == "simulated" and not world.clients[run.clients].keeps(run.spec) and not run.spec.validation
 
 
-async def quick_rounds(run: Run, epoch: int, world: World) -> bool:
-    """Rounds until the run is over, or one is slow or fails; whether there were any. Who fails goes by itself then.
+async def quick_rounds(run: Run, epoch: int, world: World) -> None:
+    """Rounds until the run is over, or one is slow or fails: the next one goes by itself.
 
     A group is committed while the next is computed. Raises as `hold`: what is not committed never was.
     """
@@ -43,23 +44,21 @@ async def quick_rounds(run: Run, epoch: int, world: World) -> bool:
         lambda work: plan_round(run.id, epoch, offer, world.pace.first_training_us, world.consent, work, world.clock)
     )
     if not isinstance(first, Round):
-        return False
-    commits, group, until, some = _Commits(epoch, world), list[Round](), _soon(world), False
+        return
+    commits, group, until = _Commits(epoch, world), _Group(), _soon(world)
     try:
         async with aclosing(_computed(run, first, world)) as rounds:
             async for ended, server in rounds:
-                group.append(ended)
+                group.add(ended, server)
                 commits.check()
-                some = True
-                if world.clock.monotonic() >= until or len(group) >= MOST:
-                    await commits.begin(group, server)
-                    group, until = [], _soon(world)
-        if group:
-            await commits.begin(group, server)
+                if world.clock.monotonic() >= until or len(group.rounds) >= MOST:
+                    await commits.begin(group)
+                    group, until = _Group(), _soon(world)
+        if group.rounds:
+            await commits.begin(group)
         await commits.end()
     finally:
         await commits.drop()
-    return some
 
 
 def _soon(world: World) -> float:
@@ -97,6 +96,29 @@ async def _computed(run: Run, first: Round, world: World) -> AsyncIterator[tuple
         round_ = replace(first, number=ended.number + 1, params=ended.result, opened_us=ended.closed_us)
 
 
+@dataclass
+class _Group:
+    """Rounds in order. `checkpoints`: parameters of the last one, and of at most `KEPT` others at even distances."""
+
+    rounds: list[Round] = field(default_factory=list)
+    moments: tuple[Flat, ...] = ()
+    _last: Flat | None = None
+    _kept: list[Flat] = field(default_factory=list)
+    _step: int = 1
+
+    def add(self, ended: Round, server: ServerState) -> None:
+        if self._last is not None and len(self.rounds) % self._step == 0:
+            self._kept.append(self._last)
+        if len(self._kept) > KEPT:
+            self._kept, self._step = self._kept[1::2], 2 * self._step
+        self.rounds.append(ended)
+        self._last, self.moments = server.params, server.moments
+
+    @property
+    def checkpoints(self) -> list[Flat]:
+        return self._kept if self._last is None else [*self._kept, self._last]
+
+
 class _Commits:
     """One at a time, beside the rounds that follow it."""
 
@@ -104,10 +126,10 @@ class _Commits:
         self._epoch, self._world = epoch, world
         self._task: asyncio.Task[None] | None = None
 
-    async def begin(self, group: Sequence[Round], server: ServerState) -> None:
+    async def begin(self, group: _Group) -> None:
         """Raises what the commit before it raised."""
         await self.end()
-        self._task = asyncio.create_task(_commit(group, server, self._epoch, self._world), name="commit of rounds")
+        self._task = asyncio.create_task(_commit(group, self._epoch, self._world), name="commit of rounds")
 
     def check(self) -> None:
         """Raises what a commit that is over raised."""
@@ -128,19 +150,21 @@ class _Commits:
                 self._task.exception()
 
 
-async def _commit(group: Sequence[Round], server: ServerState, epoch: int, world: World) -> None:
-    """(1) the checkpoint of the last round, (2) one transaction. A crash before (2) repeats the group."""
-    await world.objects.put(flat_bytes(server.params))
-    moments = tuple([await world.objects.put(flat_bytes(moment)) for moment in server.moments])
+async def _commit(group: _Group, epoch: int, world: World) -> None:
+    """(1) the checkpoints, (2) one transaction. A crash before (2) repeats the group."""
+    for params in group.checkpoints:
+        await world.objects.put(flat_bytes(params))
+    moments = tuple([await world.objects.put(flat_bytes(moment)) for moment in group.moments])
+    rounds = group.rounds
     fault_point("training.group_written")
-    await world.units(lambda work: close_rounds(group, epoch, moments, work))
+    await world.units(lambda work: close_rounds(rounds, epoch, moments, work))
     fault_point("training.group_committed")
-    for ended in group:
+    for ended in rounds:
         world.meters.opened()
         world.meters.ended("closed", (ended.closed_us - ended.opened_us) / 1e6)
         for _ in ended.accepted:
             world.meters.client("delivered")
     log.get().info(
-        "training.rounds_closed", run=group[0].run, first=group[0].number, last=group[-1].number,
-        accepted=len(group[0].accepted),
+        "training.rounds_closed", run=rounds[0].run, first=rounds[0].number, last=rounds[-1].number,
+        accepted=len(rounds[0].accepted),
     )  # fmt: skip
