@@ -28,6 +28,7 @@ LOCAL = {  # guide to what its commands print
         '"code":"reading.out_of_bounds"',
         '"assurance": "http"',
     ),
+    "read-a-run": ("completed", "run.html", '"runs": []', '"state": "erased"'),
     "run-a-site": (),
     "verify": (),
 }

@@ -148,3 +148,31 @@ def revoke(
     from didymos_cli import owner_steps
 
     _say(owner_steps.run(owner_steps.take_back(grant_id), wallet, house, passphrase_of(passphrase_file)))
+
+
+@app.command("erasure-report")
+def erasure_report(
+    wallet: WalletPath,
+    proofs: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Folder for a checked proof of each round that used the twin.")
+    ] = None,
+    house: HousePath = CARD,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Which runs, rounds and models used your twin, what an erasure destroys, and what it cannot."""
+    from didymos_cli import erasure_steps, owner_steps
+
+    _say(owner_steps.run(erasure_steps.report(proofs), wallet, house, passphrase_of(passphrase_file)))
+
+
+@app.command()
+def erase(
+    wallet: WalletPath,
+    twin: Annotated[str, typer.Option(help="The DID of the twin, so that it is meant: nobody can undo it.")],
+    house: HousePath = CARD,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Destroy the keys of your twin for ever: its readings, state and own models are gone, its grants end."""
+    from didymos_cli import erasure_steps, owner_steps
+
+    _say(owner_steps.run(erasure_steps.erase(twin), wallet, house, passphrase_of(passphrase_file)))

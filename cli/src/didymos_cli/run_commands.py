@@ -33,12 +33,15 @@ def report(
     run: Named,
     wallet: WalletPath,
     out: Annotated[Path, typer.Option(dir_okay=False, help="The page: HTML that loads nothing.")] = Path("run.html"),
+    groups: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="CSV with twin and group: gaps between groups of 10 or more.")
+    ] = None,
     house: HousePath = CARD,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Rounds, errors of every twin, what personal models gained and where, and who took part when, as a page."""
+    """Loss by round, errors of every twin, gains, tenths, gaps, drift, and who took part when, as a page."""
     from didymos_cli.runs import opened, page_of
 
     with opened(wallet, house, passphrase_of(passphrase_file)) as client:
-        out.write_text(page_of(client.run(run)))
+        out.write_text(page_of(client.run(run), groups))
     sys.stdout.write(f"{out}\n")

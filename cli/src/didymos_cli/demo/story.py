@@ -17,7 +17,7 @@ from didymos_kit.house_settings import HouseSettings
 from didymos_kit.settings import load
 
 from didymos_cli.card import read_card
-from didymos_cli.demo import memory, outcome, proofs, purchase, refusals, stage
+from didymos_cli.demo import aftermath, memory, outcome, proofs, purchase, refusals, stage
 from didymos_cli.demo.cast import Cast, make_cast
 from didymos_cli.demo.live import live_on
 from didymos_cli.demo.onboarding import Grants, onboard, training_terms
@@ -118,12 +118,14 @@ async def _played(cast: Cast, place: Place, validation: Path, say: Callable[[str
             applied = await count_applied(house)
             say(f"{applied:,} readings lie in the histories of {len(cast.people)} twins, each once")
             bundles = await proofs.save_bundles(house, grants, ran, bought, settlement)
+            await aftermath.save_run_page(house, ran)
+            own_rounds = await aftermath.save_erasure_report(house)
             refused = {
                 "revoked_grant": await refusals.read_after_revocation(house, grants),
                 "replayed_request": await refusals.replayed_request(house),
             }
         say("proofs are verified by a process of its own that reaches no house")
-        proved = await proofs.verify_offline(bundles)
+        proved = {**await proofs.verify_offline(bundles), "own_rounds": own_rounds}
         refused = {"changed_byte": await proofs.verify_changed(bundles), **refused}
     told: dict[str, Any] = {"seconds": time.monotonic() - begun, "peak_mb": peak.mb}
     return outcome.Told(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from math import ceil, floor, log10
 
 from didymos_cli.report.facts import Curve, Hop, Person
 
@@ -56,11 +57,13 @@ def svg(width: float, height: float, title: str, *marks: str) -> str:
     )
 
 
-def _steps(low: float, high: float, wish: int) -> list[float]:
+def steps(low: float, high: float, wish: int) -> list[float]:
+    """Round numbers from `low` to `high`, about `wish` of them at most: 1, 2 or 5 times a power of ten apart."""
     span = (high - low) or 1.0
-    size = next(s for s in (1, 2, 5, 10, 20, 25, 50, 100, 200) if span / s <= wish)
-    first = -(-low // size) * size
-    return [first + index * size for index in range(int((high - first) // size) + 1)]
+    power = 10.0 ** floor(log10(span / wish))
+    size = next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if span / (factor * power) <= wish * (1 + 1e-9))
+    first, last = ceil(low / size - 1e-9), floor(high / size + 1e-9)
+    return [round(at * size, 12) for at in range(first, last + 1)]
 
 
 def forecast_picture(curve: Curve) -> str:
@@ -73,7 +76,7 @@ def forecast_picture(curve: Curve) -> str:
     hours = range(0, int(curve.minutes[-1] // 60) + 1, max(1, int(curve.minutes[-1] // 480)))
     return svg(
         frame.width, frame.height, f"Forecast against truth for {curve.person}",
-        frame.ruler(_steps(lowest - 5, highest + 5, 6), "mg/dL"),
+        frame.ruler(steps(lowest - 5, highest + 5, 6), "mg/dL"),
         frame.below([(hour * 60.0, f"{hour} h") for hour in hours]),
         f'<path d="M{there}L{back}Z" class="band"/>',
         f'<path d="{frame.path(curve.minutes, curve.forecast)}" class="line"/>',
@@ -89,7 +92,7 @@ def people_picture(people: Sequence[Person]) -> str:
     height = 40 + row * len(ordered)
     frame = Frame(760, height, (low, high), (0, 1), left=120, top=18, bottom=22)
     marks: list[str] = []
-    for tick in _steps(low, high, 10):
+    for tick in steps(low, high, 10):
         x, _ = frame.at(tick, 0)
         marks.append(f'<line x1="{x}" x2="{x}" y1="18" y2="{height - 22}" class="grid"/>')
         marks.append(f'<text x="{x}" y="{height - 6}" class="axis" text-anchor="middle">{tick:g}</text>')
@@ -112,7 +115,7 @@ def path_picture(hops: Sequence[Hop]) -> str:
     end, row = max(hop.begin_ms + hop.length_ms for hop in hops), 24
     height = 40 + row * len(hops)
     frame = Frame(760, height, (0, end), (0, 1), left=250, top=10, bottom=24)
-    marks = [frame.below([(tick, f"{tick:g} ms") for tick in _steps(0, end, 8)])]
+    marks = [frame.below([(tick, f"{tick:g} ms") for tick in steps(0, end, 8)])]
     for index, hop in enumerate(hops):
         y = 12 + row * index
         x0, _ = frame.at(hop.begin_ms, 0)

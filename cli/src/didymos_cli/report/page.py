@@ -33,7 +33,7 @@ def _cards(facts: Iterable[tuple[str, str]]) -> str:
 
 def _table(head: Iterable[str], rows: Iterable[tuple[str, Iterable[str]]]) -> str:
     """`rows` are (class of the row, cells); a cell that begins with * is the best of its row."""
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
     body = []
     for kind, cells in rows:
         inner = (

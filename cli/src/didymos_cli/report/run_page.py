@@ -1,129 +1,163 @@
-"""The page of one run: its rounds, who took part when, errors of every twin, deciles. Losses of rounds are not on it:
-under masks nobody but the sites knows them.
-"""
+"""The page of one run: how good, for whom, where it is unfair, what moved, and who was used when."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
-from typing import Any, Final
+from typing import Any
 
-from didymos_learning import bootstrap
-
-from didymos_cli.report.drawing import Frame, people_picture, svg
-from didymos_cli.report.facts import Person
-from didymos_cli.report.page import KEY, _cards, _part, _table
+from didymos_cli.report.drawing import Frame, svg
+from didymos_cli.report.marks import figure, folded, section, soft
+from didymos_cli.report.page import _cards, _part, _table
+from didymos_cli.report.run_pictures import losses_picture, members_picture
+from didymos_cli.report.run_quality import gain_over, quality
 
 Json = Mapping[str, Any]
-DECILES: Final = 10
-SEED: Final = bytes(32)
-MODELS: Final = (
-    ("rmse_last_value", "last value"), ("rmse_own", "own data only"), ("rmse_global", "global"),
-    ("rmse_personal", "gated personal"),
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A run as REST shows it."""
+    """A run as REST shows it, the card of its shared model if it has one, and to which declared group each twin is."""
 
     run: Json
     rounds: Sequence[Json]
     evaluation: Json
     models: Sequence[Json]
+    card: Json | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(facts: Facts) -> str:
     """HTML that loads nothing: no script, no font, no picture from elsewhere."""
-    run, subjects = facts.run, facts.evaluation["subjects"]
-    accepted = sum(bool(one["accepted"]) for one in subjects)
-    cards = _cards([
-        (f"{run['committed']} of {run['rounds']}", "rounds committed"), (str(len(subjects)), "twins evaluated"),
-        (str(accepted), "personal models passed the gate"),
-        (run["masking"], "masking"), (str(len(facts.models)), "models registered"),
-    ])  # fmt: skip
+    name = escape(str(facts.run["run"]))
     parts = [
-        f"<h1>Run {escape(run['run'])}: {escape(run['state'])}</h1><p>{escape(run['reason'])}</p>",
-        f'<p class="soft">Parameters {escape(run["params_digest"][:16])}, '
-        f"specification {escape(run['spec_digest'][:16])}, differential privacy: "
-        f"{escape(run['differential_privacy'])}. Losses of single rounds stay at the sites.</p>", cards,
-        "<h2>Rounds: members whose update counted</h2>", f"<figure>{rounds_picture(facts.rounds)}</figure>",
-        "<h2>Who was used when</h2>", _members(facts.rounds), *(_errors(facts.evaluation) if subjects else [
-            "<h2>Errors</h2><p>No site reported errors for this run.</p>"
-        ]),
+        _opening(facts), _losses(facts.evaluation.get("losses")),
+        *quality(facts.evaluation, _unit(facts), facts.groups),
+        section("Who was used when", *_members(facts.rounds)), section("What it is", *_lineage(facts)),
     ]  # fmt: skip
     head = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<meta name="color-scheme" content="light dark"><title>Run {name}</title>'
     )
-    title = f"<title>Didymos: run {escape(run['run'])}</title><style>{_part('page.css')}</style></head><body><main>"
-    return f"{head}{title}{''.join(parts)}</main></body></html>\n"
+    style = f"<style>{_part('page.css')}{_part('run.css')}</style>"
+    return f"{head}{style}</head><body><main>{''.join(parts)}</main></body></html>\n"
 
 
-def rounds_picture(rounds: Sequence[Json]) -> str:
-    """A bar a round; hollow where members were expected that did not come."""
+def _opening(facts: Facts) -> str:
+    run, subjects = facts.run, facts.evaluation["subjects"]
+    accepted = sum(bool(one["accepted"]) for one in subjects)
+    task = run.get("task", {})
+    what = (
+        f"{_readable(task['property'])} in {task['unit']}, {task['horizon_s'] // 60} minutes ahead, "
+        f"by {run['architecture']}. "
+        if task
+        else ""
+    )
+    reason = f" ({run['reason']})" if run["reason"] else ""
+    cells = [
+        (f"{run['committed']} of {run['rounds']}", "rounds committed"), (str(len(subjects)), "twins evaluated"),
+        (f"{accepted} of {len(subjects)}" if subjects else "none", "personal models passed the gate"),
+        (str(run["masking"]), "masking"), (str(run["differential_privacy"]), "differential privacy"),
+    ]  # fmt: skip
+    return (
+        f"<header><p class='soft eyebrow'>Training run</p><h1>{escape(str(run['run']))}</h1>"
+        f"<p class='lead'><b class='state {escape(str(run['state']))}'>{escape(str(run['state']) + reason)}</b> "
+        f"{escape(what + _verdict(facts))}</p>{_cards(cells)}</header>"
+    )
+
+
+def _readable(path: str) -> str:
+    """`features/glucose/level` as people say it."""
+    return path.removeprefix("features/").replace("/", " ").replace("_", " ")
+
+
+def _unit(facts: Facts) -> str:
+    return str(facts.run.get("task", {}).get("unit", "in the unit of the target"))
+
+
+def _verdict(facts: Facts) -> str:
+    """One sentence that says whether it helped."""
+    subjects = facts.evaluation["subjects"]
+    if not subjects:
+        return "Nobody reported errors of twins."
+    gain, unit = gain_over(subjects, "rmse_last_value"), _unit(facts)
+    if gain.low > 0:
+        said = f"Its models are {gain.mean:.2f} {unit} better than the last value"
+        return f"{said}, 95 % interval {gain.low:.2f} to {gain.high:.2f}."
+    return "Whether its models are better than the last value cannot be told from these twins."
+
+
+def _losses(losses: Json | None) -> str:
+    title = "Held-out loss by round"
+    if losses is None:
+        return section(title, soft("Not judged yet: that begins when the run has ended."))
+    if not losses["losses"]:
+        return section(title, soft(f"No data to judge on ({losses['source']})."))
+    found = [(int(number), float(loss)) for number, loss in losses["losses"]]
+    better = 100.0 * (1.0 - found[-1][1] / losses["naive"]) if losses["naive"] else 0.0
+    rows = [("", [str(number), f"{loss:.4f}"]) for number, loss in found]
+    return section(
+        title,
+        figure(
+            losses_picture(found, float(losses["naive"])),
+            f"Mean squared error in scaled units on {losses['windows']:,} windows of {losses['source']}. "
+            f"At the end {better:.0f} % below the naive answer.",
+        ),
+        folded("The figures", _table(("round", "loss"), rows)),
+    )
+
+
+def _members(rounds: Sequence[Json]) -> list[str]:
     if not rounds:
-        return "<p>No round was opened.</p>"
-    most = max(1, *(one["expected"] for one in rounds))
-    frame, marks = Frame(760, 200, (0, len(rounds)), (0, most)), list[str]()
-    for index, one in enumerate(rounds):
-        for count, kind in ((one["expected"], "grid"), (one["accepted"], "hop")):
-            x, y = frame.at(index + 0.15, count)
-            end, floor = frame.at(index + 0.85, 0)
-            paint = 'fill="none"' if kind == "grid" else ""
-            marks.append(
-                f'<rect x="{x}" y="{y}" width="{end - x:.1f}" height="{floor - y:.1f}" class="{kind}" {paint}/>'
-            )
-    step = max(1, len(rounds) // 12)
-    ticks = [(at + 0.5, str(rounds[at]["round"])) for at in range(0, len(rounds), step)]
-    return svg(760, 200, "Members per round", frame.ruler([0, most], ""), *marks, frame.below(ticks))
-
-
-def _members(rounds: Sequence[Json]) -> str:
-    """Each member with the rounds it took part in, by outcome."""
+        return [soft("No round was opened.")]
     found: dict[str, dict[str, list[int]]] = {}
     for one in rounds:
         for member in one["members"]:
-            found.setdefault(member["member"], {}).setdefault(member["outcome"], []).append(one["round"])
-    if not found:
-        return "<p>Simulated clients: nobody's data were used.</p>"
+            found.setdefault(str(member["member"]), {}).setdefault(str(member["outcome"]), []).append(one["round"])
     rows = [
-        ("", [name[:24], outcome, str(len(at)), f"{min(at)} to {max(at)}"])
+        ("", [name[-16:], outcome, str(len(at)), f"{min(at)} to {max(at)}"])
         for name, outcomes in sorted(found.items())
         for outcome, at in sorted(outcomes.items())
     ]
-    return _table(("member", "outcome", "times", "rounds"), rows)
-
-
-def _errors(evaluation: Json) -> list[str]:
-    subjects: Sequence[Json] = evaluation["subjects"]
-    people = [
-        Person(
-            name=one["twin"][-10:], windows=one["windows"], last_value=one["rmse_last_value"], own=one["rmse_own"],
-            global_=one["rmse_global"], personal=one["rmse_personal"], accepted=one["accepted"],
-            reason=one["reason"], site=one["site"], score=one["score"], payout_minor=0,
-        )
-        for one in subjects
-    ]  # fmt: skip
-    rows = []
-    for key, name in MODELS[:3]:
-        gained = bootstrap([one[key] - one["rmse_personal"] for one in subjects], SEED)
-        rows.append(("", [f"{name} - gated personal", str(gained)]))
+    simulated = bool(found) and all(name.startswith("chunk:") for name in found)
     return [
-        "<h2>Error per twin</h2>", f'<p class="soft">{escape(evaluation["split"])}; self-reported.</p>{KEY}',
-        f"<figure>{people_picture(people)}</figure>", "<h2>What the models gain</h2>",
-        _table(("difference of RMSE", "mean [95 % bootstrap over twins]"), rows), *_deciles(subjects),
-    ]  # fmt: skip
+        *([soft("Simulated clients in chunks: nobody's data were used.")] if simulated else []),
+        figure(rounds_picture(rounds), "Members whose update counted; outlined: how many were asked."),
+        figure(
+            members_picture(rounds),
+            "Filled: its update counted. Hollow: it was asked and lost. Half: in some of the rounds.",
+        )
+        if found
+        else "",
+        folded("By member", _table(("member", "outcome", "times", "rounds"), rows)),
+    ]
 
 
-def _deciles(subjects: Sequence[Json]) -> list[str]:
-    """Mean errors of tenths of the twins by the global error: whom the models serve badly."""
-    if len(subjects) < DECILES:
-        return []
-    ordered = sorted(subjects, key=lambda one: float(one["rmse_global"]))
-    rows = []
-    for at in range(DECILES):
-        part = ordered[at * len(ordered) // DECILES : (at + 1) * len(ordered) // DECILES]
-        means = [sum(float(one[key]) for one in part) / len(part) for key, _ in MODELS]
-        gain = 100.0 * (1.0 - means[3] / means[2]) if means[2] else 0.0
-        rows.append(("", [str(at + 1), str(len(part)), *(f"{mean:.2f}" for mean in means), f"{gain:+.1f} %"]))
-    head = ("decile by global error", "twins", *(name for _, name in MODELS), "personal gains")
-    return ["<h2>By decile</h2>", _table(head, rows)]
+def rounds_picture(rounds: Sequence[Json]) -> str:
+    """A bar a round; hollow where members were asked that did not come."""
+    most = max(1, *(one["expected"] for one in rounds))
+    frame, marks = Frame(760, 160, (0, len(rounds)), (0, most)), list[str]()
+    for index, one in enumerate(rounds):
+        for count, kind in ((one["expected"], "asked"), (one["accepted"], "hop")):
+            x, y = frame.at(index + 0.15, count)
+            end, floor = frame.at(index + 0.85, 0)
+            marks.append(f'<rect x="{x}" y="{y}" width="{end - x:.1f}" height="{floor - y:.1f}" class="{kind}"/>')
+    step = max(1, len(rounds) // 12)
+    ticks = [(at + 0.5, str(rounds[at]["round"])) for at in range(0, len(rounds), step)]
+    return svg(760, 160, "Members per round", frame.ruler([0, most], ""), *marks, frame.below(ticks))
+
+
+def _lineage(facts: Facts) -> list[str]:
+    run, card = facts.run, facts.card
+    shared = [str(one["model"]) for one in facts.models if one.get("kind") == "global"]
+    said = {
+        "agreement": str(run["agreement"]) or "none: simulated clients", "purpose": str(run["purpose"]),
+        "specification, SHA-256": str(run["spec_digest"]), "parameters, SHA-256": str(run["params_digest"]),
+        "shared model": ", ".join(shared) or "none",
+    }  # fmt: skip
+    parts = []
+    if card is not None:
+        said["data commitment"] = f"{card['data']['root']} over {card['data']['rounds']} rounds"
+        said["masks"] = str(card["privacy"]["masking"])
+        parts = [f"<ul>{''.join(f'<li>{escape(str(limit))}</li>' for limit in card['limits'])}</ul>"]
+    rows = [("wrap", [name, value]) for name, value in said.items()]
+    return [_table(("", ""), rows), *parts]
