@@ -60,7 +60,7 @@ def groups_picture(groups: Sequence[Group], title: str, unit: str) -> str:
 
 
 def twins_picture(twins: Sequence[tuple[str, Errors]], unit: str) -> str:
-    """A row a twin, best first by the shared model: four errors on one scale. A hollow diamond: the shared one serves."""
+    """A row a twin, best first by the shared model: four errors on one scale; hollow where the shared one serves."""
     ordered = sorted(twins, key=lambda pair: pair[1].shared)
     values = [float(getattr(one, name)) for _, one in ordered for name, _ in SERIES]
     room, height = (max(values) - min(values) or 1.0) * 0.04, 46 + 20 * len(ordered)

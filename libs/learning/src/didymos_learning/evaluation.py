@@ -10,6 +10,7 @@ from didymos_learning.vector import Wide
 from didymos_learning.windows import Scale, Windows
 
 RESAMPLES = 10_000
+AT_ONCE = 4_000_000  # draws in memory: in parts the same numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,10 @@ def bootstrap(values: Sequence[float], seed: bytes) -> Interval:
     """The mean over n people, with a percentile bootstrap over people: resampled with replacement, seeded."""
     people = np.asarray(values, dtype=np.float64)
     order = np.random.Generator(np.random.Philox(key=derive(seed, "bootstrap")))
-    means = people[order.integers(0, len(people), (RESAMPLES, len(people)))].mean(axis=1)
+    rows = max(1, AT_ONCE // len(people))
+    means = np.concatenate([
+        people[order.integers(0, len(people), (min(rows, RESAMPLES - at), len(people)))].mean(axis=1)
+        for at in range(0, RESAMPLES, rows)
+    ])  # fmt: skip
     low, high = np.quantile(means, (0.025, 0.975))
     return Interval(float(people.mean()), float(low), float(high))

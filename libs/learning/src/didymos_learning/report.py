@@ -12,8 +12,11 @@ from didymos_learning.intervals import half_width
 from didymos_learning.jcs import from_json, to_json
 from didymos_learning.personal import Candidate, Personal
 from didymos_learning.serving import ServedModel
+from didymos_learning.stability import input_shift
 from didymos_learning.vector import Flat
 from didymos_learning.windows import ClientData
+
+VALUE_CHANNELS = 2  # of a forecast: the value and its change; the clock always moves
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,8 @@ class PersonReport:
     """Root mean square errors on test in the unit of the readings. `personal_rmse`: of what the gate let through.
 
     `candidate_rmse`: of the best candidate, also where the gate refused it. `width`: half of the 80 % interval, from
-    gate residuals; `covered`: the share of test truths inside it. Without gate windows both are None.
+    gate residuals; `covered`: the share of test truths inside it. `gate_rmse`: of the shared model on both gate parts.
+    Without gate windows these three are None. `shift`: population stability index of test inputs against fit inputs.
     """
 
     subject: str
@@ -38,6 +42,8 @@ class PersonReport:
     bound: float | None
     width: float | None
     covered: float | None
+    gate_rmse: float | None = None
+    shift: float | None = None
 
     def to_json(self) -> bytes:
         return to_json(self)
@@ -73,7 +79,14 @@ def evaluate(engine: Engine, client: ClientData, params: Flat, own: Candidate, p
         personal.decision.bound,
         width,
         None if width is None else float((left <= width).mean()),
+        _gate_rmse(engine, client, params),
+        input_shift(client.fit, client.test, client.task.columns or VALUE_CHANNELS),
     )
+
+
+def _gate_rmse(engine: Engine, client: ClientData, params: Flat) -> float | None:
+    left = [errors(engine.predict(params, part), part, client.scale) for part in (client.gate_a, client.gate_b)]
+    return rmse(np.concatenate(left)) if sum(map(len, left)) else None
 
 
 def interval(engine: Engine, client: ClientData, params: Flat) -> float | None:

@@ -22,6 +22,7 @@ from didymos_training_orchestration.adapters.attendance import Attendance
 from didymos_training_orchestration.adapters.client_states import ClientStates
 from didymos_training_orchestration.adapters.inline_clients import InlineTrainer
 from didymos_training_orchestration.adapters.journal import SqlJournal
+from didymos_training_orchestration.adapters.judging import TorchJudge
 from didymos_training_orchestration.adapters.masked_attempt import Desk, Patience
 from didymos_training_orchestration.adapters.mathematics import TorchMathematics
 from didymos_training_orchestration.adapters.meters import HouseMeters
@@ -37,6 +38,7 @@ from didymos_training_orchestration.domain.run import ClientsKind
 from didymos_training_orchestration.entrypoints import grpc, rest, rest_erasure
 from didymos_training_orchestration.entrypoints.driver import Driver, Shift
 from didymos_training_orchestration.entrypoints.erasing import Erasing
+from didymos_training_orchestration.entrypoints.judging import Judging
 from didymos_training_orchestration.entrypoints.measuring import Measuring
 from didymos_training_orchestration.settings import PaceSettings, SimulationSettings, TrainingSettings
 
@@ -64,7 +66,10 @@ async def bootstrap(settings: TrainingSettings, house: House) -> AsyncIterator[S
             if simulated is not None:
                 clients["simulated"] = simulated
             servicers.append(_rounds(settings, house, attendance, objects).register)
-            loops.append(_driver(settings, house, database, clients, objects).run)
+            mathematics = TorchMathematics(settings.validation)
+            loops.append(_driver(settings, house, database, clients, objects, mathematics).run)
+            judge = TorchJudge(mathematics, settings.simulation.source)
+            loops.append(Judging(judge, SqlUnits(database), objects).run)
             loops.append(Erasing(house.identity.erased, SqlUnits(database), objects, house.clock).run)
         routers = (*rest.routes(rest.Desk(
             dispatch, SqlUnits(database), agreements, clients, house, house.identity.owner_of,
@@ -109,13 +114,12 @@ def _rounds(settings: TrainingSettings, house: House, attendance: Attendance, ob
 
 def _driver(
     settings: TrainingSettings, house: House, database: Database, clients: dict[ClientsKind, Clients],
-    objects: FileObjects,
+    objects: FileObjects, mathematics: TorchMathematics,
 ) -> Driver:  # fmt: skip
     pace = Pace(
         int(settings.pace.first_training_seconds * SECOND_US), settings.pace.gather_seconds,
         int(settings.pace.personal_seconds * SECOND_US),
     )  # fmt: skip
-    mathematics = TorchMathematics(settings.validation)
     world = World(
         SqlUnits(database), clients, house, objects, mathematics, house.clock, HouseMeters(house.metrics), pace
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from didymos_contracts.errors import Problem
 from didymos_did import Did, GrantId, TwinId
 from didymos_kit.database.engine import Database, sqlite_engine
@@ -18,6 +19,8 @@ from didymos_testing.clock import FixedClock
 from didymos_testing.did import NOON, RESEARCH, STRANGER, a_grant_id, a_signer
 from didymos_testing.training import BUYER, PROVIDER, a_spec
 from didymos_training_orchestration.adapters.journal import AttemptName, Entry, SqlJournal
+from didymos_training_orchestration.adapters.registry import SqlRegistry
+from didymos_training_orchestration.adapters.stores import SqlRounds
 from didymos_training_orchestration.adapters.tables import METADATA
 from didymos_training_orchestration.adapters.work import sql_work
 from didymos_training_orchestration.domain.budget import Booking
@@ -45,6 +48,18 @@ async def a_database(folder: Path) -> AsyncIterator[Database]:
 def a_run(**changes: Any) -> Run:
     terms = Terms("urn:agreement", BUYER.did, PROVIDER.did, RESEARCH)
     return replace(Run(RUN, terms, a_spec(), "sites", NOON), **changes)
+
+
+async def test_twins_of_rounds_that_were_before_are_noted_as_well(tmp_path: Path) -> None:
+    engine, migrations = sqlite_engine(tmp_path / "training.db"), migrations_of("training-orchestration")
+    async with engine.begin() as connection:
+        await connection.run_sync(lambda opened: command.upgrade(migrations.config(opened), "0001"))
+        for number in (1, 2):
+            await SqlRounds(connection).add(Round(RUN, number, COHORT, bytes(32)))
+    await upgrade(engine, migrations)
+    async with engine.connect() as connection:
+        assert await SqlRegistry(connection).uses(TWIN) == [(RUN, a_grant_id(1))]
+    await engine.dispose()
 
 
 async def test_the_migration_makes_the_tables_that_the_code_names(tmp_path: Path) -> None:

@@ -1,15 +1,20 @@
 """Cards, ids, scores, and who is paid."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
-from didymos_did import Did, GrantId, TwinId
+from didymos_did import Did, GrantId, TwinId, jcs
 from didymos_provenance import thread_of
 from didymos_testing.did import NOON, RESEARCH, a_grant_id, a_signer
 from didymos_testing.training import BUYER, PROVIDER, a_spec
+from didymos_training_orchestration.domain.cohort import Cohort, Member
 from didymos_training_orchestration.domain.contribution import SubjectReport, capped, contributions
+from didymos_training_orchestration.domain.figures import commitment
+from didymos_training_orchestration.domain.judgement import MOST, chosen
 from didymos_training_orchestration.domain.model import (
     global_card,
     mean_metrics,
@@ -18,6 +23,7 @@ from didymos_training_orchestration.domain.model import (
     power_below,
     task_name,
 )
+from didymos_training_orchestration.domain.round import Round, RoundState
 from didymos_training_orchestration.domain.run import Run, RunId, Terms
 
 TWIN = TwinId(a_signer("twin").did)
@@ -38,9 +44,23 @@ def a_report(**changes: Any) -> SubjectReport:
     return SubjectReport(**{**said, **changes})
 
 
+def a_cohort(people: int = 19, sites: int = 8) -> Cohort:
+    sizes = [people // sites + (at < people % sites) for at in range(sites)]
+    return Cohort(tuple(Member(Did(f"did:key:z{at}"), (), size) for at, size in enumerate(sizes)))
+
+
+def a_round(number: int = 1, **changes: Any) -> Round:
+    known = Round(RunId("run"), number, a_cohort(), b"x" * 32, state=RoundState.COMMITTED, result=b"y" * 32)
+    return replace(known, **changes)
+
+
+def a_card(run: Run | None = None, reports: Sequence[SubjectReport] = (), rounds: Sequence[Round] = ()) -> bytes:
+    return global_card(run or a_run(), reports, a_cohort(), rounds, NOON)
+
+
 def test_a_card_says_that_there_is_no_differential_privacy() -> None:
     for card in (
-        global_card(a_run(), {}, 19, 8, NOON),
+        a_card(),
         personal_card(a_run(), a_report(), model_id(b"parent"), NOON),
     ):
         said = json.loads(card)
@@ -49,23 +69,55 @@ def test_a_card_says_that_there_is_no_differential_privacy() -> None:
 
 
 def test_a_card_of_a_clear_run_says_what_the_coordinator_saw() -> None:
-    said = json.loads(global_card(a_run(spec=a_spec(masking="none")), {}, 19, 8, NOON))
+    said = json.loads(a_card(a_run(spec=a_spec(masking="none"))))
     assert said["privacy"]["masking"].startswith("none")
 
 
 def test_counts_of_people_are_powers_of_two() -> None:
     assert [power_below(count) for count in (0, 1, 2, 3, 19, 64)] == [0, 1, 2, 2, 16, 64]
-    assert json.loads(global_card(a_run(), {}, 19, 8, NOON))["cohort"] == {"at_least": 16, "sites": 8}
+    assert json.loads(a_card())["cohort"] == {"at_least": 16, "sites": 8}
 
 
 def test_the_id_of_a_model_follows_from_its_card() -> None:
-    card = global_card(a_run(), {}, 19, 8, NOON)
+    card = a_card()
     assert model_id(card) == model_id(card) != model_id(card + b" ")
     assert len(model_id(card)) == 28
 
 
 def test_a_shared_model_is_keyed_by_its_task() -> None:
     assert task_name(a_run()) == "forecast:features/glucose/level:1800s"
+
+
+def test_a_card_tells_errors_with_intervals_and_tenths_by_gate_data() -> None:
+    reports = [a_report(rmse_global=10.0 + at, rmse_personal=9.5 + at, rmse_gate=50.0 - at) for at in range(20)]
+    said = json.loads(a_card(reports=reports, rounds=[a_round()]))
+    mean, low, high = said["metrics"]["intervals"]["global_minus_personal"]
+    assert (mean, low, high) == (0.5, 0.5, 0.5)
+    assert said["deciles"]["ordered_by"].endswith("gate data")
+    assert [row["global"] for row in said["deciles"]["rows"]][::9] == [28.5, 10.5]  # the first had the best gate error
+    assert said["deciles"]["gap"] == {"global": 18.0, "personal": 18.0}
+    assert said["lineage"]["initial"] == (b"x" * 32).hex()
+
+
+def test_of_few_subjects_a_card_tells_no_tenths_and_says_why() -> None:
+    said = json.loads(a_card(reports=[a_report()] * 4))
+    assert (said["deciles"]["rows"], said["metrics"]["intervals"]) == ([], {})
+    assert "one person" in said["deciles"]["reason"]
+
+
+def test_the_commitment_follows_from_what_rounds_show_and_changes_with_any_of_it() -> None:
+    rounds = [a_round(1), a_round(2), a_round(3, state=RoundState.ABORTED)]
+    lines = [[one.number, one.cohort.digest.hex(), "", one.result.hex()] for one in rounds[:2]]
+    assert commitment(rounds) == {"rounds": 2, "root": sha256(jcs(lines)).hexdigest()}
+    other = [a_round(1), a_round(2, cohort=a_cohort(18))]
+    assert commitment(other)["root"] != commitment(rounds)["root"]
+
+
+def test_checkpoints_to_judge_are_the_start_the_end_and_some_between() -> None:
+    assert chosen([]) == []
+    assert [number for number, _ in chosen([a_round(1), a_round(2)])] == [0, 1, 2]
+    many = [number for number, _ in chosen([a_round(at) for at in range(1, 1001)])]
+    assert (many[0], many[1], many[-1], len(many)) == (0, 1, 1000, MOST + 1)
 
 
 def test_means_count_every_subject_once() -> None:

@@ -10,7 +10,7 @@ from didymos_training_orchestration.bootstrap import bootstrap
 from didymos_training_orchestration.settings import TrainingSettings
 
 
-@pytest.mark.parametrize(("role", "rest", "grpc", "loops"), [("all", 6, 2, 4), ("api", 6, 1, 2), ("worker", 0, 2, 4)])
+@pytest.mark.parametrize(("role", "rest", "grpc", "loops"), [("all", 6, 2, 5), ("api", 6, 1, 2), ("worker", 0, 2, 5)])
 async def test_a_role_selects_routes_servicers_and_loops(
     role: Any, rest: int, grpc: int, loops: int, tmp_path: Path
 ) -> None:

@@ -34,6 +34,30 @@ async def test_the_same_seed_gives_the_same_bits_also_after_a_restart(
     assert found[0] == found[1]
 
 
+async def test_an_ended_run_is_judged_round_by_round_on_what_nobody_trained_on(
+    tmp_path: Path, coordinator_in: Callable[..., Any], until: Callable[..., Any]
+) -> None:
+    source = people_in(tmp_path / "people.csv")
+    spec = a_spec(masking="none", cohort=CohortSpec(1, 1, 6, 100.0))
+    simulation = SimulationSettings(source=source, engine="inline")
+    async with coordinator_in(tmp_path / "house", simulation=simulation) as coordinator:
+        run = await coordinator.make(spec, agreement="", clients="simulated")
+        address = f"/v1/runs/{run}/evaluation"
+        assert (await coordinator.buyer.get(address)).json()["losses"] is None
+        await coordinator.start(run)
+        await coordinator.ended(run)
+
+        async def judged() -> bool:
+            return (await coordinator.buyer.get(address)).json()["losses"] is not None
+
+        await until(judged)
+        said = (await coordinator.buyer.get(address)).json()["losses"]
+    assert [number for number, _ in said["losses"]] == [0, 1, 2, 3]
+    assert said["losses"][0][1] == pytest.approx(said["naive"])  # a head of zeros answers that it stays as it is
+    assert said["losses"][-1][1] < said["naive"]
+    assert (said["source"], said["windows"] > 0) == ("the newest fifth of each simulated client's time", True)
+
+
 async def test_too_few_simulated_clients_start_nothing(tmp_path: Path, coordinator_in: Callable[..., Any]) -> None:
     source = people_in(tmp_path / "people.csv", 2)
     spec = a_spec(masking="none", cohort=CohortSpec(1, 1, 6, 100.0))

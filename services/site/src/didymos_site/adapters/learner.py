@@ -88,7 +88,7 @@ class FolderLearner:
             bound=finite(said.bound), gate_windows=said.gate_windows, test_windows=said.windows,
             rmse_last_value=finite(said.last_value_rmse), rmse_own=finite(said.own_rmse),
             rmse_global=finite(said.global_rmse), rmse_personal=finite(said.personal_rmse),
-            interval=finite(said.width),
+            interval=finite(said.width), rmse_gate=finite(said.gate_rmse), input_shift=finite(said.shift),
         )  # fmt: skip
         return PersonalModel(line, served(engine, client, made).to_bytes())
 

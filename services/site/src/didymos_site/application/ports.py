@@ -41,6 +41,8 @@ class Line:
     interval: float  # half the width of the conformal band
     score: float = 0.0
     model: bytes = b""
+    rmse_gate: float = 0.0
+    input_shift: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,10 @@ class TorchMathematics:
         from didymos_learning.engine import Engine, validation_gradient
 
         _one_thread()
-        return validation_gradient(Engine(spec.model), params, self._windows_of(spec), spec)
+        return validation_gradient(Engine(spec.model), params, self.windows_of(spec), spec)
 
-    def _windows_of(self, spec: RunSpec) -> Windows:
+    def windows_of(self, spec: RunSpec) -> Windows:
+        """The validation data that `spec` commits to. Raises TRAINING_VALIDATION_MISMATCHED."""
         name = spec.validation + sha256(repr(spec.model.task).encode()).digest()
         if name not in self._windows:
             held = None if self._validation is None else self._validation.read_bytes()

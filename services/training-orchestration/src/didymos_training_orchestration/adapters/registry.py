@@ -1,5 +1,6 @@
 """Models, their lineage, and what sites reported, as rows. learning.md section 11."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,11 +9,12 @@ from didymos_kit.database.seen import insert_missing
 from sqlalchemy import Row, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from didymos_training_orchestration.adapters.tables import EVALUATIONS, MODELS, PARENTS, USES
+from didymos_training_orchestration.adapters.tables import EVALUATIONS, JUDGEMENTS, MODELS, PARENTS, RUNS, USES
 from didymos_training_orchestration.domain.contribution import SubjectReport
+from didymos_training_orchestration.domain.judgement import Judgement
 from didymos_training_orchestration.domain.model import Model, ModelId, ModelKind, ModelState, Parent
 from didymos_training_orchestration.domain.round import Round
-from didymos_training_orchestration.domain.run import RunId
+from didymos_training_orchestration.domain.run import ENDED, RunId
 
 
 class SqlRegistry:
@@ -75,6 +77,27 @@ class SqlRegistry:
             ours = update(MODELS).where(MODELS.c.model == model.id)
             await self._connection.execute(ours.values(card=model.card, state=model.state.value))
         await self._connection.execute(delete(EVALUATIONS).where(EVALUATIONS.c.twin == twin))
+
+    async def unjudged(self) -> RunId | None:
+        ended = RUNS.c.state.in_([state.value for state in ENDED])
+        judged = select(JUDGEMENTS.c.run).where(JUDGEMENTS.c.run == RUNS.c.run).exists()
+        query = select(RUNS.c.run).where(ended, ~judged).order_by(RUNS.c.run).limit(1)
+        name: str | None = (await self._connection.execute(query)).scalar()
+        return None if name is None else RunId(name)
+
+    async def judged(self, run: RunId, judgement: Judgement) -> None:
+        row = {
+            "run": run, "source": judgement.source, "windows": judgement.windows, "naive": judgement.naive,
+            "losses": json.dumps(judgement.losses).encode(),
+        }  # fmt: skip
+        await insert_missing(self._connection, JUDGEMENTS, [row])
+
+    async def judgement(self, run: RunId) -> Judgement | None:
+        row = (await self._connection.execute(select(JUDGEMENTS).where(JUDGEMENTS.c.run == run))).one_or_none()
+        if row is None:
+            return None
+        losses = tuple((int(number), float(loss)) for number, loss in json.loads(row.losses))
+        return Judgement(row.source, row.windows, row.naive, losses)
 
     async def note_uses(self, round_: Round) -> None:
         rows = [

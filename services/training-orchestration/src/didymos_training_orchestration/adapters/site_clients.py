@@ -114,6 +114,7 @@ class SiteClients:
             rmse_own=finite(said.rmse_own), rmse_global=finite(said.rmse_global),
             rmse_personal=finite(said.rmse_personal), score=finite(said.score),
             interval_low=finite(said.interval_low), interval_high=finite(said.interval_high), model=model,
+            rmse_gate=finite(said.rmse_gate), input_shift=finite(said.input_shift),
         )  # fmt: skip
 
     async def _model(self, said: bytes) -> bytes:

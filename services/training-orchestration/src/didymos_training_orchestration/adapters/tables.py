@@ -147,7 +147,7 @@ JUDGEMENTS: Final = Table(  # the loss of each kept checkpoint of an ended run, 
     Column("source", Text, nullable=False),
     Column("windows", Integer, nullable=False),
     Column("naive", Float, nullable=False),
-    Column("losses", LargeBinary, nullable=False),  # canonical JSON: round and loss
+    Column("losses", LargeBinary, nullable=False),  # JSON: round and loss
 )
 MODELS: Final = Table(
     "models",

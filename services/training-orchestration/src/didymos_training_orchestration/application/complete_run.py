@@ -55,11 +55,12 @@ def participation(rounds: Sequence[Round]) -> Participation:
 async def complete_run(name: RunId, epoch: int, reports: Sequence[SubjectReport], work: Work, clock: Clock) -> Run:
     """The run, completed. Raises as `hold`."""
     run = await hold(name, epoch, work)
-    took_part = participation(await work.rounds.of(name))
+    rounds = await work.rounds.of(name)
+    took_part = participation(rounds)
     now = clock.now()
     await work.registry.report(name, reports)
     completed = await move(run, Move.COMPLETE, work)
-    await register_models(completed, reports, took_part.cohort, work, now)
+    await register_models(completed, reports, took_part.cohort, rounds, work, now)
     paid = contributions(reports, took_part.grants, took_part.rounds)
     work.publish(RunCompleted(completed, paid, now))
     return completed

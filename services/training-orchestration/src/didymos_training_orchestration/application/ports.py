@@ -13,6 +13,7 @@ from didymos_training_orchestration.application.events import Event
 from didymos_training_orchestration.application.results import Offer, Order, Result
 from didymos_training_orchestration.domain.budget import Account, Booking, Drawn
 from didymos_training_orchestration.domain.contribution import SubjectReport
+from didymos_training_orchestration.domain.judgement import Judgement
 from didymos_training_orchestration.domain.model import Model, ModelId, Parent
 from didymos_training_orchestration.domain.round import Round
 from didymos_training_orchestration.domain.run import Digest, Run, RunId, Terms
@@ -109,6 +110,14 @@ class Registry(Protocol):
 
     async def erase(self, models: Sequence[Model], twin: TwinId) -> None:
         """Store the models as they are now, and forget what sites reported of the twin."""
+
+    async def unjudged(self) -> RunId | None:
+        """An ended run that has no judgement yet, the oldest."""
+
+    async def judged(self, run: RunId, judgement: Judgement) -> None:
+        """Of no effect for a run that has one."""
+
+    async def judgement(self, run: RunId) -> Judgement | None: ...
 
     async def note_uses(self, round_: Round) -> None:
         """The twins of its cohort, each under its grant; of no effect for what is noted."""

@@ -8,6 +8,7 @@ from didymos_did import Did
 
 from didymos_training_orchestration.application.ports import Work
 from didymos_training_orchestration.domain.contribution import SubjectReport
+from didymos_training_orchestration.domain.judgement import Judgement
 from didymos_training_orchestration.domain.model import Model, ModelId, ModelKind, Parent
 from didymos_training_orchestration.domain.round import Round
 from didymos_training_orchestration.domain.run import Run, RunId
@@ -17,6 +18,14 @@ from didymos_training_orchestration.domain.run import Run, RunId
 class Rounds:
     rounds: Sequence[Round]
     outcomes: Mapping[int, Mapping[tuple[int, Did], str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """`reports`: lines of the sites' own; `judgement`: None until an ended run was judged."""
+
+    reports: Sequence[SubjectReport]
+    judgement: Judgement | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +50,10 @@ async def read_rounds(name: RunId, party: Did, work: Work) -> Rounds:
     return Rounds(rounds, {each.number: await work.rounds.outcomes(name, each.number) for each in rounds})
 
 
-async def read_evaluation(name: RunId, party: Did, work: Work) -> Sequence[SubjectReport]:
-    """The lines of the sites' own reports. Raises PLATFORM_NOT_FOUND."""
+async def read_evaluation(name: RunId, party: Did, work: Work) -> Evaluation:
+    """What sites reported and how checkpoints were judged. Raises PLATFORM_NOT_FOUND."""
     await read_run(name, party, work)
-    return await work.registry.reports(name)
+    return Evaluation(await work.registry.reports(name), await work.registry.judgement(name))
 
 
 async def read_models(name: RunId, party: Did, work: Work) -> Sequence[Model]:

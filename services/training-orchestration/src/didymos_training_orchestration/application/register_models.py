@@ -12,19 +12,19 @@ from didymos_training_orchestration.domain.model import (
     ModelKind,
     Parent,
     global_card,
-    mean_metrics,
     model_id,
     personal_card,
     task_name,
 )
+from didymos_training_orchestration.domain.round import Round
 from didymos_training_orchestration.domain.run import Run
 
 
 async def register_models(
-    run: Run, reports: Sequence[SubjectReport], cohort: Cohort, work: Work, at: datetime
+    run: Run, reports: Sequence[SubjectReport], cohort: Cohort, rounds: Sequence[Round], work: Work, at: datetime
 ) -> tuple[Model, ...]:
     """One shared model; one for each subject whose site's gate accepted it and whose sealed parameters lie here."""
-    card = global_card(run, mean_metrics(reports), cohort.size, len(cohort.members), at)
+    card = global_card(run, reports, cohort, rounds, at)
     shared = Model(model_id(card), ModelKind.GLOBAL, run.id, None, task_name(run), run.params, card, at)
     made = [shared]
     await work.registry.add(shared, [Parent(shared.id, f"run-{run.id}", "aggregate")])

@@ -1,7 +1,7 @@
 """A model of the registry: its card, the id that the card gives, and its parents. learning.md section 11."""
 
 from base64 import b32encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -10,15 +10,19 @@ from typing import Any, Final, Literal, NewType, TypeAlias
 
 from didymos_did import TwinId, jcs
 
+from didymos_training_orchestration.domain.cohort import Cohort
 from didymos_training_orchestration.domain.contribution import SubjectReport
+from didymos_training_orchestration.domain.figures import commitment, decile_table, intervals, number
+from didymos_training_orchestration.domain.round import Round
 from didymos_training_orchestration.domain.run import Digest, Run, RunId
 
 ModelId = NewType("ModelId", str)
 Relation: TypeAlias = Literal["init", "aggregate", "finetune"]
-DECIMALS: Final = 6
+SPLIT: Final = "time-ordered within each subject: fit 60, gate 20, test 20 %, with a purge gap; errors are on test"
 NO_PRIVACY: Final = "no differential privacy"
 LIMITS: Final = (
     "errors and scores are self-reported by the sites",
+    "intervals are over subjects: they say nothing of other people, times or devices",
     "sums of single rounds are exact: what a model predicts may tell of its subjects",
 )
 
@@ -94,7 +98,7 @@ def _common(run: Run, kind: ModelKind, at: datetime) -> dict[str, Any]:
         "spec": spec.digest.hex(),
         "strategy": spec.strategy.name,
         "rounds": run.committed,
-        "split": "time-ordered within each subject, with a purge gap",
+        "split": SPLIT,
         "privacy": privacy_statement(run),
         "bitwise": run.bitwise,
         "fingerprint": run.fingerprint,
@@ -103,14 +107,19 @@ def _common(run: Run, kind: ModelKind, at: datetime) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def global_card(run: Run, metrics: Mapping[str, Any], cohort: int, sites: int, at: datetime) -> bytes:
+def global_card(
+    run: Run, reports: Sequence[SubjectReport], cohort: Cohort, rounds: Sequence[Round], at: datetime
+) -> bytes:
     """The card of the shared model: everything but the weights, canonical JSON. Counts of people as powers of two."""
     card = _common(run, ModelKind.GLOBAL, at)
+    begun = next((each.params.hex() for each in rounds), "")
     card |= {
         "params": run.params.hex(),
-        "cohort": {"at_least": power_below(cohort), "sites": sites},
-        "metrics": dict(metrics),
-        "validation": run.spec.validation.hex(),
+        "cohort": {"at_least": power_below(cohort.size), "sites": len(cohort.members)},
+        "data": {**commitment(rounds), "clients": run.clients, "validation": run.spec.validation.hex()},
+        "metrics": {**mean_metrics(reports), "intervals": intervals(reports)},
+        "deciles": decile_table(reports),
+        "lineage": {"relation": "aggregate", "run": str(run.id), "initial": begun, "seeded": True},
     }
     return jcs(card)
 
@@ -123,9 +132,10 @@ def personal_card(run: Run, report: SubjectReport, parent: ModelId, at: datetime
         "twin": str(report.twin),
         "parent": str(parent),
         "sealed": True,
-        "gate": {"candidate": report.candidate, "bound": _number(report.bound), "windows": report.gate_windows},
+        "lineage": {"relation": "finetune", "parent": str(parent), "run": str(run.id)},
+        "gate": {"candidate": report.candidate, "bound": number(report.bound), "windows": report.gate_windows},
         "metrics": metrics_of(report),
-        "interval": [_number(report.interval_low), _number(report.interval_high)],
+        "interval": [number(report.interval_low), number(report.interval_high)],
     }
     return jcs(card)
 
@@ -139,10 +149,10 @@ def erased(model: Model, at: datetime) -> Model:
 def metrics_of(report: SubjectReport) -> dict[str, Any]:
     """The errors of one subject, self-reported."""
     return {
-        "rmse_last_value": _number(report.rmse_last_value),
-        "rmse_own": _number(report.rmse_own),
-        "rmse_global": _number(report.rmse_global),
-        "rmse_personal": _number(report.rmse_personal),
+        "rmse_last_value": number(report.rmse_last_value),
+        "rmse_own": number(report.rmse_own),
+        "rmse_global": number(report.rmse_global),
+        "rmse_personal": number(report.rmse_personal),
         "windows": report.test_windows,
     }
 
@@ -152,15 +162,10 @@ def mean_metrics(reports: Sequence[SubjectReport]) -> dict[str, Any]:
     if not reports:
         return {}
     names = ("rmse_last_value", "rmse_own", "rmse_global", "rmse_personal")
-    means = {name: _number(sum(getattr(report, name) for report in reports) / len(reports)) for name in names}
+    means = {name: number(sum(getattr(report, name) for report in reports) / len(reports)) for name in names}
     return {**means, "subjects_at_least": power_below(len(reports)), "accepted": sum(r.accepted for r in reports)}
 
 
 def power_below(count: int) -> int:
     """The largest power of two that is not above `count`; 0 for none."""
     return 1 << (count.bit_length() - 1) if count > 0 else 0
-
-
-def _number(value: float) -> float:
-    """Six decimals: more than any such figure is good for, and the same text on every machine."""
-    return round(float(value), DECIMALS)

@@ -184,9 +184,9 @@ def details(desk: Desk) -> APIRouter:
 
     @router.get("/{run}/evaluation", responses=HIDDEN)
     async def evaluation(run: str, caller: Caller) -> shapes.Json:
-        """The errors of each subject's models, from the sites' own reports."""
-        reports = await desk.units(lambda work: read_runs.read_evaluation(RunId(run), caller.did, work))
-        return shapes.shown_evaluation(reports)
+        """The errors of each subject's models, from the sites' own reports; and the held-out loss by round."""
+        found = await desk.units(lambda work: read_runs.read_evaluation(RunId(run), caller.did, work))
+        return shapes.shown_evaluation(found.reports, found.judgement)
 
     @router.get("/{run}/events", responses=HIDDEN, response_class=StreamingResponse)
     async def events(run: str, caller: Caller, request: Request) -> Response:

@@ -1,6 +1,7 @@
 """What REST takes and answers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 from didymos_did import Did, parse_strict
@@ -8,7 +9,9 @@ from didymos_kit.http.body import Strict
 from pydantic import Field
 
 from didymos_training_orchestration.domain.contribution import SubjectReport
-from didymos_training_orchestration.domain.model import Model, Parent, mean_metrics, metrics_of
+from didymos_training_orchestration.domain.figures import decile_table, intervals, number
+from didymos_training_orchestration.domain.judgement import Judgement
+from didymos_training_orchestration.domain.model import SPLIT, Model, Parent, mean_metrics, metrics_of
 from didymos_training_orchestration.domain.round import Round
 from didymos_training_orchestration.domain.run import Run
 
@@ -26,13 +29,17 @@ class NewRun(Strict):
 
 
 def shown_run(run: Run) -> Json:
+    task = run.spec.model.task
     return {
         "run": run.id, "agreement": run.terms.agreement, "buyer": run.terms.buyer, "provider": run.terms.provider,
         "purpose": str(run.terms.purpose), "state": run.state.value, "reason": run.reason, "round": run.round,
         "rounds": run.spec.rounds, "committed": run.committed, "masking": run.spec.masking, "clients": run.clients,
         "spec_digest": run.spec.digest.hex(), "params_digest": run.params.hex(), "bitwise": run.bitwise,
         "fingerprint": run.fingerprint, "revision": run.revision, "created_at": run.created_at.isoformat(),
-        "differential_privacy": "none",
+        "differential_privacy": "none", "architecture": run.spec.model.arch,
+        "task": {
+            "kind": task.kind, "property": task.prop, "unit": task.unit, "horizon_s": task.horizon * task.period_s,
+        },
     }  # fmt: skip
 
 
@@ -49,15 +56,20 @@ def shown_round(round_: Round, outcomes: Mapping[tuple[int, Did], str]) -> Json:
     }  # fmt: skip
 
 
-def shown_evaluation(reports: Sequence[SubjectReport]) -> Json:
+def shown_evaluation(reports: Sequence[SubjectReport], judgement: Judgement | None) -> Json:
+    """`losses` is null until an ended run was judged."""
     return {
         "self_reported": True,
-        "split": "time-ordered within each subject, with a purge gap; errors are on the last 20 %",
+        "split": SPLIT,
         "mean": mean_metrics(reports),
+        "intervals": intervals(reports),
+        "deciles": decile_table(reports),
+        "losses": None if judgement is None else asdict(judgement),
         "subjects": [
             {
                 "twin": report.twin, "site": report.site, "accepted": report.accepted, "reason": report.reason,
                 "candidate": report.candidate, "bound": report.bound, "gate_windows": report.gate_windows,
+                "rmse_gate": number(report.rmse_gate), "input_shift": number(report.input_shift),
                 "score": report.score, "interval": [report.interval_low, report.interval_high], **metrics_of(report),
             }
             for report in reports
