@@ -108,6 +108,8 @@ async def _opened(run: Run, epoch: int, world: World) -> Round | None:
 
 
 async def _budget_told(opened: Round, world: World) -> None:
+    if not opened.cohort.grants:  # simulated clients: nobody's budget is used
+        return
     world.meters.budget(await world.units(lambda work: share_used(opened.cohort, world.consent, work.book)))
 
 
