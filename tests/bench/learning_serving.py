@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 import torch
-from didymos_learning import ClientData, Windows, client_data, demo_spec, errors, read_glucose
+from didymos_learning import ClientData, ModelSpec, Windows, client_data, demo_spec, errors, model_spec, read_glucose
 from didymos_learning.anomaly import LEAST, alarms, p_values
 from didymos_learning.bands import AdaptiveBand, replay
 from didymos_learning.drift import block_spread, drift
@@ -26,9 +26,8 @@ WEEK: Final = 7 * 288
 JUMP: Final = 80.0  # mg/dL that a sensor says too much, for a while
 
 
-def speed(twins: int) -> tuple[float, float]:
+def speed(model: ModelSpec, twins: int) -> tuple[float, float]:
     """Forecasts a second of `twins` at once, and with their parameters packed anew each time (nothing kept)."""
-    model = demo_spec(bytes(32)).model
     params = [initial(model, seed) for seed in range(twins)]
     inputs = np.random.default_rng(0).normal(size=(twins, model.task.input, model.task.channels)).astype(np.float32)
     together, rates = Together(model), []
@@ -61,9 +60,13 @@ def left(engine: Engine, params: Flat, person: ClientData, part: Windows) -> Wid
 def main() -> None:
     torch.set_num_threads(1)
     print(f"forecasts/s/core: torch, one twin at a time {loop():,.0f}")
-    for twins in (1, 64, 128, 512):
-        cached, packed = speed(twins)
-        print(f"forecasts/s/core: stack of {twins:3} {cached:8,.0f}; parameters packed anew each time {packed:8,.0f}")
+    lstm = demo_spec(bytes(32)).model
+    for model in (lstm, model_spec("mlp", {"width": 64, "skip": 9}, lstm.task)):
+        for twins in (1, 64, 128, 512):
+            kept, packed = speed(model, twins)
+            print(
+                f"forecasts/s/core: {model.arch}, {twins:3} at once {kept:8,.0f}; packed anew each time {packed:8,.0f}"
+            )
     spec = demo_spec(bytes(32))
     people = [client_data(name, series, spec.model.task) for name, series in read_glucose(DATA).items()]
     params = federate(spec, [people[site::8] for site in range(8)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from didymos_learning import Flat, LearningError, demo_spec, model_spec
 from didymos_learning.engine import Engine
-from didymos_learning.forecasting import Together, TwinStack
+from didymos_learning.forecasting import Together, stack_of
 from didymos_learning.models import initial
 from didymos_learning.spec import ModelSpec
 
@@ -60,11 +60,11 @@ def test_a_twin_with_broken_parameters_spoils_no_other() -> None:
 def test_no_twin_forecasts_nothing() -> None:
     nothing = np.empty((0, MODEL.task.input, MODEL.task.channels), np.float32)
     assert len(Together(MODEL).change_each([], nothing)) == 0
-    assert len(TwinStack(MODEL).change([], nothing[:, None])) == 0
+    assert len(stack_of(MODEL).change([], nothing[:, None])) == 0
 
 
 def test_other_lengths_and_architectures_are_refused() -> None:
-    stack, together = TwinStack(MODEL), Together(MODEL)
+    stack, together = stack_of(MODEL), Together(MODEL)
     window = np.zeros((2, MODEL.task.input, MODEL.task.channels), np.float32)
     with pytest.raises(LearningError, match="layout_mismatched"):
         stack.change([stack.pack(initial(MODEL, 0))], window[:, None])
@@ -73,4 +73,4 @@ def test_other_lengths_and_architectures_are_refused() -> None:
     with pytest.raises(LearningError, match="layout_mismatched"):
         stack.pack(initial(MODEL, 0)[:-1])
     with pytest.raises(LearningError, match="architecture_unknown"):
-        TwinStack(model_spec("cnn1d", {}, MODEL.task))
+        stack_of(model_spec("gru", {"units": 16, "skip": 0}, MODEL.task))

@@ -1,16 +1,17 @@
-"""Forecasts of many twins at once, each with parameters of its own: the LSTM as stacked matrix products in numpy.
+"""Forecasts of many twins at once, each with parameters of its own: LSTM and MLP as stacked matrix products in numpy.
 
 A graph instance per twin costs milliseconds and megabytes; here a twin is one row of each stack. torch is imported for
 other architectures only.
 """
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from didymos_learning.architectures import sizes_of
+from didymos_learning.architectures import Sizes, sizes_of
 from didymos_learning.errors import LearningError
 from didymos_learning.spec import ModelSpec
 from didymos_learning.vector import Flat, Wide
@@ -19,7 +20,6 @@ from didymos_learning.windows import Inputs
 if TYPE_CHECKING:
     from didymos_learning.engine import Engine
 
-ARCH: Final = "lstm"
 AT_ONCE: Final = 128  # twins, or windows of one twin, of a block: their parameters and gates stay in the cache
 _Block = NDArray[np.float32]
 
@@ -33,27 +33,25 @@ class Changes(Protocol):
         """The scaled change (n,) that the model with `params` sees ahead of each window (n, input, channels)."""
 
 
-class TwinStack:
-    """An LSTM as `didymos_learning.models` builds it, for twins with one packed row of parameters each."""
+class TwinStack(ABC):
+    """An architecture as `didymos_learning.models` builds it, for twins with one packed row of parameters each."""
 
-    def __init__(self, model: ModelSpec) -> None:
-        """Raises LearningError `training.architecture_unknown` for another architecture."""
-        if model.arch != ARCH:
-            raise LearningError("training.architecture_unknown", detail=f"no stack of {model.arch[:64]!r}")
-        self.model = model
-        sizes = sizes_of(model.arch, model.version, model.args, model.task)
-        units, self._skip = int(sizes["units"]), int(sizes["skip"])
-        self._units = units
-        half = np.full(4 * units, 0.5, np.float32)  # sigmoid(x) = (1 + tanh(x / 2)) / 2: one tanh for all gates
-        half[2 * units : 3 * units] = 1.0
-        self._half = half
-        channels = model.task.channels
-        shapes = [(channels, 4 * units), (units, 4 * units), (1, 4 * units), (1, units + self._skip * channels), (1, 1)]
+    def __init__(self, model: ModelSpec, sizes: Sizes, shapes: Sequence[tuple[int, int]]) -> None:
+        """`shapes`: of the blocks of a row, the last two those of the head and its bias."""
+        self.model, self._skip = model, sizes["skip"]
         ends = np.cumsum([rows * columns for rows, columns in shapes]).tolist()
         self._places = [
             (slice(end - rows * columns, end), (rows, columns))
             for (rows, columns), end in zip(shapes, ends, strict=True)
         ]
+
+    @abstractmethod
+    def blocks(self, slot: Callable[[str], _Block]) -> Sequence[_Block]:
+        """The blocks of a row but the head's, from the parameters by their names."""
+
+    @abstractmethod
+    def embed(self, blocks: Sequence[_Block], inputs: Inputs) -> _Block:
+        """(n, w, features) from blocks (n, rows, columns) and inputs (n, w, input, channels)."""
 
     def pack(self, params: Flat) -> Flat:
         """`params` (d,) as forecasts read them. Raises LearningError `training.layout_mismatched`."""
@@ -63,13 +61,7 @@ class TwinStack:
         def slot(name: str) -> _Block:
             return layout.view(params, layout.slot(name))
 
-        parts = (
-            slot("body.weight_ih_l0").T * self._half,
-            slot("body.weight_hh_l0").T * self._half,
-            (slot("body.bias_ih_l0") + slot("body.bias_hh_l0")) * self._half,
-            slot("head.weight")[0],
-            slot("head.bias"),
-        )
+        parts = (*self.blocks(slot), slot("head.weight")[0], slot("head.bias"))
         return np.concatenate([part.ravel() for part in parts])
 
     def change(self, packed: Sequence[Flat], inputs: Inputs) -> Wide:
@@ -78,43 +70,90 @@ class TwinStack:
         `packed`: n rows of `pack`. `inputs` (n, w, input, channels). What is not finite stays in its twin.
         Raises LearningError `training.layout_mismatched` for another number of windows.
         """
-        task, units = self.model.task, self._units
+        task = self.model.task
         if inputs.ndim != 4 or len(inputs) != len(packed) or inputs.shape[2:] != (task.input, task.channels):
             raise LearningError("training.layout_mismatched", expected=len(packed), actual=str(inputs.shape))
         twins, windows = inputs.shape[:2]
         if not twins:
             return np.empty((0, windows))
         rows = packed[0][None] if twins == 1 else np.stack(packed)
-        to_gates, state, bias, head, shift = (rows[:, at].reshape(twins, *shape) for at, shape in self._places)
+        *body, head, shift = (rows[:, at].reshape(twins, *shape) for at, shape in self._places)
         with np.errstate(all="ignore"):
-            given = inputs.reshape(twins, windows * task.input, task.channels) @ to_gates + bias
-            given = given.reshape(twins, windows, task.input, 4 * units)
-            cell = np.zeros((twins, windows, units), np.float32)
-            hidden: _Block = np.zeros((twins, windows, units), np.float32)
-            half = np.float32(0.5)
-            for step in range(task.input):
-                gates = np.tanh(given[:, :, step] + hidden @ state)
-                keep = half + half * gates[:, :, units : 2 * units]
-                enter = half + half * gates[:, :, :units]
-                cell = keep * cell + enter * gates[:, :, 2 * units : 3 * units]
-                hidden = (half + half * gates[:, :, 3 * units :]) * np.tanh(cell)
-            read = hidden
+            read = self.embed(body, inputs)
             if self._skip:
                 last = inputs[:, :, -self._skip :].reshape(twins, windows, self._skip * task.channels)
-                read = np.concatenate([hidden, last], axis=2)
+                read = np.concatenate([read, last], axis=2)
             said: Wide = (np.einsum("nwf,nf->nw", read, head[:, 0]) + shift[:, 0]).astype(np.float64)
         return said
+
+
+class LstmStack(TwinStack):
+    def __init__(self, model: ModelSpec, sizes: Sizes) -> None:
+        units, channels = sizes["units"], model.task.channels
+        self._units = units
+        half = np.full(4 * units, 0.5, np.float32)  # sigmoid(x) = (1 + tanh(x / 2)) / 2: one tanh for all gates
+        half[2 * units : 3 * units] = 1.0
+        self._half = half
+        rows = [(channels, 4 * units), (units, 4 * units), (1, 4 * units)]
+        super().__init__(model, sizes, [*rows, (1, units + sizes["skip"] * channels), (1, 1)])
+
+    def blocks(self, slot: Callable[[str], _Block]) -> Sequence[_Block]:
+        bias = (slot("body.bias_ih_l0") + slot("body.bias_hh_l0")) * self._half
+        return slot("body.weight_ih_l0").T * self._half, slot("body.weight_hh_l0").T * self._half, bias
+
+    def embed(self, blocks: Sequence[_Block], inputs: Inputs) -> _Block:
+        (to_gates, state, bias), units = blocks, self._units
+        twins, windows, steps, channels = inputs.shape
+        given = inputs.reshape(twins, windows * steps, channels) @ to_gates + bias
+        given = given.reshape(twins, windows, steps, 4 * units)
+        cell = np.zeros((twins, windows, units), np.float32)
+        hidden: _Block = np.zeros((twins, windows, units), np.float32)
+        half = np.float32(0.5)
+        for step in range(steps):
+            gates = np.tanh(given[:, :, step] + hidden @ state)
+            keep = half + half * gates[:, :, units : 2 * units]
+            enter = half + half * gates[:, :, :units]
+            cell = keep * cell + enter * gates[:, :, 2 * units : 3 * units]
+            hidden = (half + half * gates[:, :, 3 * units :]) * np.tanh(cell)
+        return hidden
+
+
+class MlpStack(TwinStack):
+    def __init__(self, model: ModelSpec, sizes: Sizes) -> None:
+        width, task = sizes["width"], model.task
+        rows = [(task.input * task.channels, width), (1, width), (width, width), (1, width)]
+        super().__init__(model, sizes, [*rows, (1, width + sizes["skip"] * task.channels), (1, 1)])
+
+    def blocks(self, slot: Callable[[str], _Block]) -> Sequence[_Block]:
+        return slot("first.weight").T, slot("first.bias"), slot("second.weight").T, slot("second.bias")
+
+    def embed(self, blocks: Sequence[_Block], inputs: Inputs) -> _Block:
+        first, to_first, second, to_second = blocks
+        hidden = np.maximum(inputs.reshape(*inputs.shape[:2], -1) @ first + to_first, 0.0)
+        out: _Block = np.maximum(hidden @ second + to_second, 0.0)
+        return out
+
+
+STACKS: Final[Mapping[str, Callable[[ModelSpec, Sizes], TwinStack]]] = {"lstm": LstmStack, "mlp": MlpStack}
+
+
+def stack_of(model: ModelSpec) -> TwinStack:
+    """Raises LearningError `training.architecture_unknown` for an architecture that has no stack."""
+    made = STACKS.get(model.arch)
+    if made is None or model.task.outputs != 1:
+        raise LearningError("training.architecture_unknown", detail=f"no stack of {model.arch[:64]!r}")
+    return made(model, sizes_of(model.arch, model.version, model.args, model.task))
 
 
 class Together:
     """Forecasts of one model (architecture, shapes, task) for many twins in one call; not for two threads at once.
 
-    An LSTM runs as a stack. Other architectures run by torch, twin after twin, those that share parameters at once.
+    An LSTM or MLP runs as a stack. Others run by torch, twin after twin, those that share parameters at once.
     """
 
     def __init__(self, model: ModelSpec) -> None:
         self.model = model
-        self._stack = TwinStack(model) if model.arch == ARCH else None
+        self._stack = stack_of(model) if model.arch in STACKS and model.task.outputs == 1 else None
         self._engine: Engine | None = None
 
     def pack(self, params: Flat) -> Flat:

@@ -79,6 +79,9 @@ class World:
     def of(self, model_id: str) -> Served | None:
         return self.known.get(model_id)
 
+    def has_own(self, twin: str) -> bool:
+        return any(model.twin == twin for model in self.known.values())
+
     async def keep(self, made: Sequence[Made]) -> None:
         if self.away:
             raise PLATFORM_UNAVAILABLE.problem(dependency="database")
@@ -191,6 +194,25 @@ async def test_parameters_are_kept_within_their_bound_and_packed_again_when_need
     assert await world.rounds.forecast([News(each.twin, restated=True) for each in news]) == 6
     assert world.means() == first
     assert 0 < max(world.packed) <= world.most_bytes
+
+
+async def test_nothing_is_read_of_a_twin_that_never_had_a_model_of_its_own(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    await world.model(9)
+    twin = "did:key:z5"  # its partition is being recovered: to read it would wait and fail
+    assert await world.rounds.forecast([News(twin, restated=True), world.reads(twin, 100.0)]) == 0
+    await world.model(5, twin)
+    with pytest.raises(Problem, match="token_timeout"):
+        await world.rounds.forecast([world.reads(twin, 100.0)])
+
+
+async def test_a_model_that_is_told_of_late_is_found_a_moment_after_it_was_attached(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    twin = await world.twin(1, a_day(1), "m-1")
+    assert await world.rounds.forecast([News(twin, restated=True)]) == 0
+    await world.model(1, twin)
+    world.clock.advance(3)
+    assert await world.rounds.forecast([]) == 1
 
 
 async def test_what_could_not_be_kept_is_foretold_when_it_is_told_again(tmp_path: Path) -> None:

@@ -216,6 +216,9 @@ class Registry:
     def of(self, model_id: str) -> Served | None:
         return self.known.get(model_id)
 
+    def has_own(self, twin: str) -> bool:
+        return any(model.twin == twin for model in self.known.values())
+
     async def last(self, twin: str, name: str) -> Made | None:
         return self.made
 

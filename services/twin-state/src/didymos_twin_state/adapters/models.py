@@ -1,6 +1,7 @@
 """Registered models, from the tail of didymos.model.v1, and their parameters, from the files of the house."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ class ModelTail:
 
     def __init__(self) -> None:
         self._models: dict[str, Served] = {}
+        self._own: Counter[str] = Counter()  # models by twin
 
     def apply(self, record: Stored) -> None:
         """A card that serving does not understand is passed over: its model is just not served."""
@@ -34,10 +36,11 @@ class ModelTail:
                 except (ValueError, KeyError, TypeError) as error:
                     log.get().warning("twin.model_passed_over", model=said.model_id, error=type(error).__name__)
                     return
-                self._models.pop(said.model_id, None)
+                self._drop(said.model_id)
                 self._models[said.model_id] = served
+                self._own[served.twin] += 1
             case "ModelWithdrawn":
-                self._models.pop(ModelWithdrawn.FromString(record.value).model_id, None)
+                self._drop(ModelWithdrawn.FromString(record.value).model_id)
             case _:
                 pass
 
@@ -46,6 +49,16 @@ class ModelTail:
 
     def of(self, model_id: str) -> Served | None:
         return self._models.get(model_id)
+
+    def has_own(self, twin: str) -> bool:
+        return twin in self._own
+
+    def _drop(self, model_id: str) -> None:
+        known = self._models.pop(model_id, None)
+        if known is not None:
+            self._own[known.twin] -= 1
+            if not self._own[known.twin]:
+                del self._own[known.twin]
 
 
 def served_of(said: ModelRegistered, since_us: int) -> Served:

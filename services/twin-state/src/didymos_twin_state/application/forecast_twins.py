@@ -140,7 +140,8 @@ class Rounds:
         now, found = self._parts.clock.monotonic(), set[str]()
         while self._gaps and self._gaps[0][0] <= now:
             _, _, (twin, name), tracked = heappop(self._gaps)
-            if tracked is None or (self.fleet.known(twin) or {}).get(name) is tracked:
+            late = tracked is None and self.fleet.concerns(twin)
+            if late or (tracked is not None and (self.fleet.known(twin) or {}).get(name) is tracked):
                 self.fleet.forget(twin)
                 found.add(twin)
         return found
@@ -150,8 +151,8 @@ class Rounds:
             self.fleet.forget(news.twin)
         known = self.fleet.known(news.twin)
         if known is None:
-            loaded = await self._loaded(news.twin)
-            if news.restated and self.fleet.known(news.twin) is None:  # the model is not told of yet
+            loaded = await self._loaded(news.twin) if self.fleet.concerns(news.twin) else {}
+            if news.restated and self.fleet.known(news.twin) is None:  # its model may be told of in a moment
                 self._schedule(self._gaps, self._parts.clock.monotonic() + GAP_SECONDS, (news.twin, ""), None)
             return loaded
         found: dict[Key, Tracked] = {}

@@ -18,6 +18,9 @@ class Models(Protocol):
     def of(self, model_id: str) -> Served | None:
         """A registered model that was not withdrawn."""
 
+    def has_own(self, twin: str) -> bool:
+        """Whether a model of the twin's own was registered: only then can one serve it."""
+
 
 class NoForecastError(Exception):
     """This model cannot speak of these readings; `reason` in one word."""

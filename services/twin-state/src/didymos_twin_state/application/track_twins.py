@@ -98,6 +98,10 @@ class Fleet:
             self._twins.move_to_end(twin)
         return found
 
+    def concerns(self, twin: str) -> bool:
+        """Whether it can have a model of its own: nothing is read of the others."""
+        return self._from.models.has_own(twin)
+
     def forget(self, twin: str) -> None:
         self._twins.pop(twin, None)
 

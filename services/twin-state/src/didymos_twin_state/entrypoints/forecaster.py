@@ -122,12 +122,14 @@ class Forecaster:
     async def _news(self, records: Sequence[Stored]) -> list[News]:
         """In order; of each twin only what may have a forecast. Raises what the vault raises while it is away."""
         oldest_ms = self._ports.clock.now_us() / 1e3 - OLD_SECONDS * 1e3
+        fleet = self._ports.rounds.fleet
         told = [
-            TwinChanged.FromString(record.value or b"")
+            said
             for record in records
             if event_type(record.headers) == CHANGED and record.at_ms >= oldest_ms
+            if (said := TwinChanged.FromString(record.value or b"")).source_topic != READINGS.name
+            or fleet.concerns(said.twin)
         ]
-        fleet = self._ports.rounds.fleet
         read = [said for said in told if said.source_topic == READINGS.name and said.sealed and fleet.known(said.twin)]
         await self._ports.seals.warm((said.twin, said.key_epoch) for said in read)
         found = []
