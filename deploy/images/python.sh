@@ -18,6 +18,7 @@ packages=$(echo /opt/didymos/lib/python3.*/site-packages)
 # What only a compiler or a test reads.
 find "$packages" \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.c' -o -name '*.h' -o -name '*.hpp' -o -name '*.cuh' -o -name '*.a' \) -type f -delete
 find "$packages" -type d -name tests -not -path '*/torch/*' -not -path '*/ray/*' -prune -exec rm -rf {} +
+rm -rf "$packages/onnx/backend/test"
 if [ "${ACCELERATOR:-}" = none ]; then python3 /build/prune.py "$packages"; fi
 # Symbols for a debugger, a tenth of the whole. Libraries that a wheel's maker has patched stay as they are.
 if command -v strip >/dev/null; then

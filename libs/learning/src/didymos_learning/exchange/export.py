@@ -65,7 +65,7 @@ def _head(graph: Graph, sizes: Sizes, task: TaskSpec, embedded: str) -> None:
 
 def _file(graph: Graph, model: ModelSpec, said: Mapping[str, str]) -> bytes:
     task = model.task
-    shape = ["batch"] if task.outputs == 1 else ["batch", task.outputs]
+    shape: list[str | int | None] = ["batch"] if task.outputs == 1 else ["batch", task.outputs]
     made = helper.make_graph(
         graph.nodes, f"{model.arch}-{model.version}",
         [helper.make_tensor_value_info("inputs", TensorProto.FLOAT, ["batch", task.input, task.channels])],
