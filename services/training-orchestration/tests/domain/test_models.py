@@ -14,7 +14,7 @@ from didymos_testing.training import BUYER, PROVIDER, a_spec
 from didymos_training_orchestration.domain.cohort import Cohort, Member
 from didymos_training_orchestration.domain.contribution import SubjectReport, capped, contributions
 from didymos_training_orchestration.domain.figures import commitment
-from didymos_training_orchestration.domain.judgement import MOST, chosen
+from didymos_training_orchestration.domain.judgement import MOST, stretches
 from didymos_training_orchestration.domain.model import (
     global_card,
     mean_metrics,
@@ -113,11 +113,12 @@ def test_the_commitment_follows_from_what_rounds_show_and_changes_with_any_of_it
     assert commitment(other)["root"] != commitment(rounds)["root"]
 
 
-def test_checkpoints_to_judge_are_the_start_the_end_and_some_between() -> None:
-    assert chosen([]) == []
-    assert [number for number, _ in chosen([a_round(1), a_round(2)])] == [0, 1, 2]
-    many = [number for number, _ in chosen([a_round(at) for at in range(1, 1001)])]
-    assert (many[0], many[1], many[-1], len(many)) == (0, 1, 1000, MOST + 1)
+def test_checkpoints_to_judge_are_the_start_and_one_of_each_stretch_the_last_among_them() -> None:
+    assert stretches([]) == []
+    assert [[number for number, _ in one] for one in stretches([a_round(1), a_round(2)])] == [[0], [1], [2]]
+    many = stretches([a_round(at) for at in range(1, 1001)])
+    assert len(many) == MOST + 1
+    assert [number for number, _ in many[-1]] == list(range(1000, 960, -1))
 
 
 def test_means_count_every_subject_once() -> None:

@@ -6,7 +6,7 @@ from typing import Protocol
 from didymos_learning import Flat, flat_view
 
 from didymos_training_orchestration.application.ports import Objects, Units, Work
-from didymos_training_orchestration.domain.judgement import Judgement, chosen
+from didymos_training_orchestration.domain.judgement import Judgement, stretches
 from didymos_training_orchestration.domain.round import Round
 from didymos_training_orchestration.domain.run import Digest, Run, RunId
 
@@ -17,7 +17,7 @@ class Judge(Protocol):
 
 
 async def judge_run(name: RunId, judge: Judge, units: Units, objects: Objects) -> Judgement | None:
-    """What is stored from now on. Checkpoints that are gone are passed over."""
+    """What is stored from now on. Rounds of milliseconds keep few checkpoints: one that is gone is passed over."""
 
     async def read(work: Work) -> tuple[Run | None, Sequence[Round]]:
         return await work.runs.find(name), await work.rounds.of(name)
@@ -26,10 +26,12 @@ async def judge_run(name: RunId, judge: Judge, units: Units, objects: Objects) -
     if run is None:
         return None
     kept: list[tuple[int, Flat]] = []
-    for number, digest in chosen(rounds):
-        params = await _params(run, digest, objects)
-        if params is not None:
-            kept.append((number, params))
+    for stretch in stretches(rounds):
+        for number, digest in stretch:
+            params = await _params(run, digest, objects)
+            if params is not None:
+                kept.append((number, params))
+                break
     made = await judge.judge(run, kept)
     await units(lambda work: work.registry.judged(name, made))
     return made

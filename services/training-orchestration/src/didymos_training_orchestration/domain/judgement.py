@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from didymos_training_orchestration.domain.round import Round, RoundState
@@ -21,11 +22,12 @@ class Judgement:
     losses: tuple[tuple[int, float], ...] = ()
 
 
-def chosen(rounds: Sequence[Round]) -> list[tuple[int, Digest]]:
-    """The start, and at most `MOST` committed rounds at even distances, the first and the last among them."""
+def stretches(rounds: Sequence[Round]) -> list[list[tuple[int, Digest]]]:
+    """At most `MOST` even stretches of committed rounds, each from its end back, behind the start: one checkpoint of
+    each is judged, the first that was kept."""
     committed = [(one.number, one.result) for one in rounds if one.state is RoundState.COMMITTED]
     if not committed:
         return []
-    last = len(committed) - 1
-    places = sorted({at * last // (MOST - 1) for at in range(MOST)}) if last >= MOST else range(last + 1)
-    return [(0, rounds[0].params), *(committed[at] for at in places)]
+    count = min(MOST, len(committed))
+    cuts = [at * len(committed) // count for at in range(count + 1)]
+    return [[(0, rounds[0].params)], *(committed[begin:end][::-1] for begin, end in pairwise(cuts))]
