@@ -1,7 +1,9 @@
-"""Apply: sealed batches of 100 to state, history and announcements, against a field write and a row per reading.
+"""Apply: sealed batches to state, history and announcements, against a field write and a row per reading.
 
 Ours opens each parcel, merges it, commits blobs and offsets in one Lua step, stores parcels and snapshots in one
-transaction. Naive: one HSET per reading, with and without one row per reading. data-path.md sections 2 and 17.
+transaction. Its records are as ingestion writes them with 64 batches on their way (shapes D, G, S of one partition),
+beside them records of one batch each. Naive: one HSET per reading, with and without one row per reading. data-path.md 2
+and 17.
 """
 
 import asyncio
@@ -18,6 +20,7 @@ from typing import Final
 import numpy as np
 from didymos.ingestion.v1.ingestion_events_pb2 import ReadingsAccepted
 from didymos_did import DataKey, TwinId
+from didymos_ingestion.adapters.readings_log import PACK_BYTES
 from didymos_kit.clock import SystemClock
 from didymos_kit.database.engine import Database, sqlite_engine
 from didymos_kit.database.migrate import migrations_of, upgrade
@@ -38,30 +41,54 @@ from didymos_twin_state.application.apply_batch import Partition
 from sqlalchemy import text
 
 from tests.bench.measure import Measure, measure
+from tests.load.shapes import SHAPES, Shape
 
 BUILD: Final = Path(__file__).resolve().parents[2] / "build"  # a disk: the folder for temporary files may be memory
-BATCHES: Final = 100  # of one timed run, flushed each 20
-FLUSH: Final = 20
-BLOCKS: Final = 5
+BATCHES: Final = {"D": 640, "G": 64, "S": 64}  # of one timed run, with one checkpoint at its end
+TOGETHER: Final = 64  # batches whose parcels share records of at most PACK_BYTES
+FLUSH: Final = 2  # packed records of a flush
+ALONE: Final = 20  # records of one batch each of a flush
+BLOCKS: Final = 5  # of shape D
 READINGS: Final = 20  # a block
 ROUNDS: Final = 5
 DEVICE, TWIN, OPERATOR = (a_signer(f"bench {name}") for name in ("device", "apply twin", "operator"))
 FIELD: Final = Script("redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])")
 
 
-def batches(count: int) -> list[ReadingsAccepted]:
-    """Records of the log: one device and twin, five properties of twenty readings."""
+def batches(count: int, shape: Shape = SHAPES["D"]) -> list[ReadingsAccepted]:
+    """Records of the log, each of one batch: every twin has `shape.readings` new readings in each of its blocks."""
     now_us, draw = time.time_ns() // 1000, np.random.default_rng(7)
+    twins = [TWIN.did] if shape.twins == 1 else [a_signer(f"bench twin {number}").did for number in range(shape.twins)]
     stream = DeviceStream(DEVICE, OPERATOR.did, "generic@1")
     found = []
     for number in range(count):
-        times = now_us - np.arange((count - number) * READINGS, (count - number - 1) * READINGS, -1) * 1_000_000
+        times = (
+            now_us - np.arange((count - number) * shape.readings, (count - number - 1) * shape.readings, -1) * 100_000
+        )
         columns = [
-            Column(TWIN.did, f"pump/flow{block}", "L/min", times.astype(np.int64), draw.normal(100, 5, READINGS))
-            for block in range(BLOCKS)
-        ]
+            Column(
+                twins[block % len(twins)], f"pump/flow{block // len(twins)}", "L/min", times.astype(np.int64),
+                draw.normal(100, 5, shape.readings),
+            )
+            for block in range(shape.blocks)
+        ]  # fmt: skip
         sent = stream.batch(columns, now_us)
         found.append(sealed_parcels(sent, DEVICE, OPERATOR.did, now_us, "generic@1"))
+    return found
+
+
+def packed(records: Sequence[ReadingsAccepted]) -> list[ReadingsAccepted]:
+    """The same parcels as ingestion packs them when TOGETHER batches come in at once, all in one partition."""
+    found = []
+    for first in range(0, len(records), TOGETHER):
+        size = PACK_BYTES
+        for each in records[first : first + TOGETHER]:
+            for parcel in each.parcels:
+                size += parcel.ByteSize()
+                if size > PACK_BYTES:
+                    found.append(ReadingsAccepted(version=1, received_at_us=each.received_at_us))
+                    size = parcel.ByteSize()
+                found[-1].parcels.append(parcel)
     return found
 
 
@@ -85,20 +112,20 @@ class Bench:
     seals: VaultSeals
     made: int = 0
 
-    async def ours(self, records: Sequence[ReadingsAccepted], *, stored: bool) -> None:
+    async def ours(self, records: Sequence[ReadingsAccepted], *, stored: bool, flush: int = FLUSH) -> None:
         clock, part = SystemClock(), self.made
         self.made += 1
         news = LogAnnouncements(_Nowhere(), self.seals, clock, "didymos://bench/twin-state")
         partition = Partition(part, HotStore(self.hot), SqlHistory(self.database), self.seals, news)
         await partition.claim("bench")
-        for first in range(0, len(records), FLUSH):
-            slice_ = list(enumerate(records))[first : first + FLUSH]
+        for first in range(0, len(records), flush):
+            slice_ = list(enumerate(records))[first : first + flush]
             await self.seals.warm(name for _, said in slice_ for name in names_of(said))
             await partition.readings([await open_record(offset, said, self.seals) for offset, said in slice_])
             await partition.flush()
         if stored:
             await partition.checkpoint()
-        if partition.counts.applied != len(records) * BLOCKS * READINGS:
+        if partition.counts.applied != sum(parcel.count for said in records for parcel in said.parcels):
             raise AssertionError("the benchmark lost readings")
 
     async def naive(self, rows: Sequence[tuple[str, int, float]], *, stored: bool) -> None:
@@ -140,37 +167,43 @@ async def _in_turn(ours: Callable[[], Awaitable[None]], other: Callable[[], Awai
     return median(taken[0]), median(taken[1])
 
 
-async def lines() -> list[Measure]:
-    records, few = batches(BATCHES), BATCHES // 10  # the naive form takes its time: a tenth of it is enough
+def naive_rows(count: int) -> list[tuple[str, int, float]]:
+    """The naive form takes its time: a few are enough."""
     now_us = time.time_ns() // 1000
-    rows = [
-        (f"pump/flow{block}", now_us - at, 100.0)
-        for _ in range(few)
-        for block in range(BLOCKS)
-        for at in range(READINGS)
-    ]
-    size, found = BATCHES * BLOCKS * READINGS, []
+    return [(f"pump/flow{number % BLOCKS}", now_us - number, 100.0) for number in range(count)]
+
+
+async def lines() -> list[Measure]:
+    rows, found = naive_rows(1_000), []
+    singly = batches(100)
     BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         async with a_bench(Path(folder)) as bench:
-            for name, stored, goal in (("apply", False, 12.0), ("apply + checkpoint", True, 12.0)):
-
-                async def ours(stored: bool = stored) -> None:
-                    await bench.ours(records, stored=stored)
-
-                async def other(stored: bool = stored) -> None:
-                    await bench.naive(rows, stored=stored)
-
-                taken, naive = await _in_turn(ours, other)
-                rate, against = size / taken, len(rows) / naive
-                said = f"HSET{' and a row' if stored else ''} per reading {against:,.0f}"
-                found.append(
-                    measure(
-                        f"{name}, batches of 100, fakeredis, CPU", rate, "readings/s", against=said,
-                        ratio=rate / against, goal=goal,
+            for shape in SHAPES.values():
+                count = BATCHES[shape.name]
+                records = packed(batches(count, shape))
+                for stored in (False, True):
+                    taken, naive = await _in_turn(
+                        lambda stored=stored, records=records: bench.ours(records, stored=stored),
+                        lambda stored=stored: bench.naive(rows, stored=stored),
                     )
-                )  # fmt: skip
+                    goal = 12.0 if shape.name == "D" else None
+                    found.append(
+                        _line(f"apply {shape.name}", count * shape.size / taken, len(rows) / naive, stored, goal)
+                    )
+            taken, naive = await _in_turn(
+                lambda: bench.ours(singly, stored=True, flush=ALONE), lambda: bench.naive(rows, stored=True)
+            )
+            size = len(singly) * BLOCKS * READINGS
+            found.append(_line("apply D, a record a batch", size / taken, len(rows) / naive, stored=True, goal=None))
     return found
+
+
+def _line(name: str, rate: float, against: float, stored: bool, goal: float | None) -> Measure:
+    return measure(
+        f"{name}{' + checkpoint' if stored else ''}, fakeredis, CPU", rate, "readings/s",
+        against=f"HSET{' and a row' if stored else ''} per reading {against:,.0f}", ratio=rate / against, goal=goal,
+    )  # fmt: skip
 
 
 def run() -> list[Measure]:

@@ -25,6 +25,7 @@ from didymos_ingestion.application.ports import Accepted, Ports
 from didymos_ingestion.domain.quota import Buckets
 from didymos_kit.clock import SystemClock
 from didymos_kit.eventlog import Position, Record, Writer
+from didymos_kit.eventlog.records import partition_for
 from didymos_kit.eventlog.sqlite import SqliteLog
 from didymos_readings import (
     Assurance,
@@ -113,7 +114,7 @@ class _Nowhere:
 
     async def append(self, records: Sequence[Record]) -> list[Position]:
         self._next += 1
-        return [Position(record.topic, 0, self._next) for record in records]
+        return [Position(record.topic, partition_for(record, READINGS.partitions), self._next) for record in records]
 
 
 class Reading(BaseModel):

@@ -39,6 +39,7 @@ from didymos_readings.http_signature import (
 )
 from didymos_readings.latest import LatestReading, latest_of, latest_readings
 from didymos_readings.normalise import Enrolment, Normalised, NormalisedBlock, normalise
+from didymos_readings.normalise_together import normalise_together
 from didymos_readings.parcels import (
     Cipher,
     DecodedColumn,
@@ -154,6 +155,7 @@ __all__ = [
     "media_of",
     "message_of",
     "normalise",
+    "normalise_together",
     "open_parcel",
     "pack_window",
     "parcel_contents",

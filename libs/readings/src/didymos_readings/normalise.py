@@ -106,7 +106,7 @@ class Normalised:
 
 
 @dataclass(frozen=True, slots=True)
-class _Joined:
+class Joined:
     """The blocks that are allowed here, all their n readings in one array. `bounds`: first and last time of each."""
 
     blocks: Sequence[Block]
@@ -135,12 +135,12 @@ def normalise(
     """What of `batch` is accepted, with its quality, and what is refused, by running index. Pure and deterministic."""
     header = batch.header
     shift_us = 0 if header.sent_at_us else received_at_us - header.uptime_us
-    allowed, plans, refusals = _admitted(batch, profile, enrolment)
+    allowed, plans, refusals = admitted_blocks(batch, profile, enrolment)
     if not allowed:
         return Normalised(batch, profile.id, received_at_us, assurance, shift_us, (), None), refusals
     with np.errstate(all="ignore"):  # what overflows is not finite, and refused below
-        joined = _join(allowed, frame_of(tuple(plans), tuple([block.size for block in allowed])), shift_us)
-        valid = _valid(joined, received_at_us)
+        joined = join(allowed, frame_of(tuple(plans), tuple([block.size for block in allowed])), shift_us)
+        valid = valid_readings(joined, received_at_us)
         if valid is None:
             series: Series | None = Series(joined.values, joined.frame.ruling, joined.bounds, joined.times)
             accepted: Sequence[int] = joined.layout.counts
@@ -151,12 +151,14 @@ def normalise(
         if series is None:
             return Normalised(batch, profile.id, received_at_us, assurance, shift_us, (), None), refusals
         scores = score(series, received_at_us, assurance, backfill=header.backfill)
-    columns = _columns(joined, valid, scores, no_time=not header.sent_at_us)
+    columns = columns_of(joined, valid, scores, no_time=not header.sent_at_us)
     found = _blocks(joined, columns, accepted, zip(scores.completeness, *series.bounds, strict=True))
     return Normalised(batch, profile.id, received_at_us, assurance, shift_us, found, scores, columns), refusals
 
 
-def _admitted(batch: Batch, profile: Profile, enrolment: Enrolment) -> tuple[list[Block], list[Plan], list[Refusal]]:
+def admitted_blocks(
+    batch: Batch, profile: Profile, enrolment: Enrolment
+) -> tuple[list[Block], list[Plan], list[Refusal]]:
     """Blocks that enrolment and profile let through, their plans, and the refusals of the others."""
     allowed: list[Block] = []
     found: list[Plan] = []
@@ -175,12 +177,12 @@ def _admitted(batch: Batch, profile: Profile, enrolment: Enrolment) -> tuple[lis
     return allowed, found, refusals
 
 
-def _join(blocks: Sequence[Block], frame: Frame, shift_us: int) -> _Joined:
+def join(blocks: Sequence[Block], frame: Frame, shift_us: int) -> Joined:
     offsets = np.frombuffer(b"".join([block.dt for block in blocks]), "<i4")
     lows, highs = _bounds(offsets, frame.ruling.layout)
     firsts = [block.t0_us + shift_us + low * block.tick_us for block, low in zip(blocks, lows, strict=True)]
     lasts = [block.t0_us + shift_us + high * block.tick_us for block, high in zip(blocks, highs, strict=True)]
-    return _Joined(blocks, frame, shift_us, offsets, _join_values(blocks, frame), (firsts, lasts))
+    return Joined(blocks, frame, shift_us, offsets, _join_values(blocks, frame), (firsts, lasts))
 
 
 def _bounds(times: NDArray[Any], layout: Layout) -> tuple[list[int], list[int]]:
@@ -211,7 +213,7 @@ def _plain(block: Block) -> Values:
     return np.zeros(block.size)
 
 
-def _valid(joined: _Joined, received_at_us: int) -> NDArray[np.bool_] | None:
+def valid_readings(joined: Joined, received_at_us: int) -> NDArray[np.bool_] | None:
     """Which of the n readings are accepted; None if all are."""
     ruling, points, latest = joined.frame.ruling, joined.frame.points, received_at_us + AHEAD_US
     timely = min(joined.bounds[0]) >= 0 and max(joined.bounds[1]) <= latest
@@ -227,7 +229,7 @@ def _valid(joined: _Joined, received_at_us: int) -> NDArray[np.bool_] | None:
     return None if np.count_nonzero(valid) == len(valid) else valid
 
 
-def _accepted(joined: _Joined, valid: NDArray[np.bool_], accepted: Sequence[int]) -> Series | None:
+def _accepted(joined: Joined, valid: NDArray[np.bool_], accepted: Sequence[int]) -> Series | None:
     """The valid readings, of the blocks that have any."""
     kept = [count for count in accepted if count]
     if not kept:
@@ -244,7 +246,7 @@ def _on_earth(points: NDArray[Any]) -> NDArray[np.bool_]:
     return found
 
 
-def _refusals(joined: _Joined, valid: NDArray[np.bool_], received_at_us: int) -> list[Refusal]:
+def _refusals(joined: Joined, valid: NDArray[np.bool_], received_at_us: int) -> list[Refusal]:
     found: list[Refusal] = []
     running = np.concatenate([np.arange(block.first, block.first + block.size) for block in joined.blocks])
     block_of = np.arange(len(joined.blocks)).repeat(joined.layout.spread)
@@ -278,7 +280,7 @@ def _sent(block: Block, index: int) -> NDArray[Any]:
     return np.asarray(block.column()[index], np.float64)
 
 
-def _columns(joined: _Joined, valid: NDArray[np.bool_] | None, scores: Scores, *, no_time: bool) -> Columns:
+def columns_of(joined: Joined, valid: NDArray[np.bool_] | None, scores: Scores, *, no_time: bool) -> Columns:
     quality, flags = scores.quality, scores.flags
     if valid is not None:
         quality, flags = np.full(len(valid), REFUSED, np.uint8), np.zeros(len(valid), np.uint8)
@@ -291,7 +293,7 @@ def _columns(joined: _Joined, valid: NDArray[np.bool_] | None, scores: Scores, *
 
 
 def _blocks(
-    joined: _Joined, columns: Columns, accepted: Sequence[int], scored: Iterator[tuple[int, int, int]]
+    joined: Joined, columns: Columns, accepted: Sequence[int], scored: Iterator[tuple[int, int, int]]
 ) -> tuple[NormalisedBlock, ...]:
     """Those with accepted readings. `scored`: completeness, first and last time of each of these."""
     placed = zip(joined.blocks, joined.frame.plans, repeat(columns), joined.layout.starts, accepted)

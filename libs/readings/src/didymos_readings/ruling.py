@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from didymos_readings.quality import RULE_COLUMNS, Floats, Rule
 
 OUTLIER_READINGS: Final = 16
-KEPT: Final = 256  # shapes
-KEPT_READINGS: Final = 512  # of one shape: 80 bytes each
+KEPT: Final = 128  # shapes
+KEPT_READINGS: Final = 2048  # of one shape: 80 bytes each
 
 Integers: TypeAlias = NDArray[np.int64]
 

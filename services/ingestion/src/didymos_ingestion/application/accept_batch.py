@@ -6,6 +6,7 @@ that was accepted and all refused content that is kept.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from didymos_contracts.errors import catalogue_row
 from didymos_contracts.errors.identity import KEY_DESTROYED
@@ -20,6 +21,7 @@ from didymos_readings import (
     Normalised,
     Refusal,
     normalise,
+    normalise_together,
     parcel_contents,
     refused_contents,
     verify_batch,
@@ -44,7 +46,7 @@ async def accept_batch(envelope: Envelope, ports: Ports, clock: Clock) -> Taken:
 
     Raises BATCH_*, QUOTA_EXCEEDED, PLATFORM_UNAVAILABLE, and where all readings are refused the row of the first.
     """
-    return require_accepted(await keep_batch(proved(envelope, ports, clock), ports, clock))
+    return require_accepted(await keep_batch(proved(envelope, ports, clock, clock.now_us()), ports, clock))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,8 @@ class Judged:
         return Taken(self.digest, self.accepted, self.refused, token)
 
 
-def proved(envelope: Envelope, ports: Ports, clock: Clock) -> Arrived:
+def proved(envelope: Envelope, ports: Ports, clock: Clock, received_at_us: int) -> Arrived:
     """The batch of a device that signed it. Raises BATCH_*, QUOTA_EXCEEDED."""
-    received_at_us = clock.now_us()
     _shed(ports.buckets.wait_seconds(envelope.header.device, clock.monotonic()))
     batch = verify_batch(envelope, _key(envelope), ports.operator)
     if isinstance(batch, Refusal):
@@ -127,17 +128,48 @@ def admitted(arrived: Arrived, ports: Ports, clock: Clock) -> Admitted:
     return Admitted(arrived, named, frozenset([each.twin for each in named]), epoch_of(arrived.received_at_us))
 
 
-def judged(found: Admitted, keys: Mapping[TwinId, DataKey | None], ports: Ports) -> Judged:
-    """`keys`: of the twins that it names; None of one that was destroyed."""
-    arrived = found.arrived
+Keys: TypeAlias = Mapping[TwinId, DataKey | None]
+"""Of the twins that a batch names; None of one whose key was destroyed."""
+
+
+def judged(found: Admitted, keys: Keys, ports: Ports) -> Judged:
+    """What becomes of a batch."""
+    return _judged(found, keys, *_normalised(found.arrived, ports, permission(found, keys, ports)))
+
+
+def judged_together(several: Sequence[tuple[Admitted, Keys]], ports: Ports) -> list[Judged]:
+    """The same of several that arrived at one moment."""
+    by_profile: dict[str, list[int]] = {}
+    for at, (batch, _) in enumerate(several):
+        by_profile.setdefault(batch.arrived.batch.header.profile, []).append(at)
+    said: dict[int, Judged] = {}
+    for name, places in by_profile.items():
+        profile = ports.profiles.find(name)
+        if profile is None:
+            continue
+        arrived = several[places[0]][0].arrived
+        mine = [several[at] for at in places]
+        asked = [(batch.arrived.batch, permission(batch, keys, ports)) for batch, keys in mine]
+        normalised = normalise_together(asked, profile, arrived.received_at_us, arrived.assurance)
+        for at, (batch, keys), found in zip(places, mine, normalised, strict=True):
+            said[at] = _judged(batch, keys, *found)
+    return [said[at] if at in said else judged(batch, keys, ports) for at, (batch, keys) in enumerate(several)]
+
+
+def permission(found: Admitted, keys: Keys, ports: Ports) -> Admission:
+    """What of it may come in."""
 
     def closed(twin: TwinId) -> str | None:
         if keys.get(twin) is None or ports.identity.destroyed(twin):
             return KEY_DESTROYED.code
         return None if ports.lifecycles.takes_readings(twin) else TWIN_SUSPENDED.code
 
-    may = admission(found.named, arrived.batch.header.profile, arrived.received_at_us, closed)
-    normalised, refusals = _judged(arrived, ports, may)
+    arrived = found.arrived
+    return admission(found.named, arrived.batch.header.profile, arrived.received_at_us, closed)
+
+
+def _judged(found: Admitted, keys: Keys, normalised: Normalised, refusals: list[Refusal]) -> Judged:
+    arrived = found.arrived
     parcels = parcel_contents(normalised, arrived.original) if normalised.blocks else ()
     refused = refused_contents(arrived.batch, refusals, arrived.original) if refusals else ()
     kept = None
@@ -158,7 +190,7 @@ def require_accepted(taken: Taken) -> Taken:
     raise catalogue_row(first.code).problem(detail=first.detail, batch=taken.digest.hex(), refused=listed)
 
 
-def _judged(arrived: Arrived, ports: Ports, may: Admission) -> tuple[Normalised, list[Refusal]]:
+def _normalised(arrived: Arrived, ports: Ports, may: Admission) -> tuple[Normalised, list[Refusal]]:
     batch = arrived.batch
     profile = ports.profiles.find(batch.header.profile)
     if profile is not None:

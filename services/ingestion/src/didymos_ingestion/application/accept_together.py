@@ -17,10 +17,11 @@ from didymos_readings import Envelope
 from didymos_ingestion.application.accept_batch import (
     Admitted,
     Judged,
+    Keys,
     Taken,
     accept_batch,
     admitted,
-    judged,
+    judged_together,
     keep_admitted,
     proved,
     require_accepted,
@@ -80,20 +81,18 @@ class Together:
     def _judged(self, batches: Waiting[Envelope]) -> Waiting[Judged]:
         """Step by step over all. Who is refused hears of it; a batch whose keys must be fetched goes on by itself."""
         ports, clock = self._ports, self._clock
-
-        def judge(batch: Admitted) -> Judged | Admitted:
+        at_us = clock.now_us()
+        arrived = _each(lambda envelope: proved(envelope, ports, clock, at_us), batches)
+        asked: list[tuple[Admitted, Keys]] = []
+        answers: list[Answer] = []
+        for batch, answer in _each(lambda each: admitted(each, ports, clock), arrived):
             keys = ports.keys.at_hand(batch.twins, batch.epoch)
-            return batch if keys is None else judged(batch, keys, ports)
-
-        entered = _each(lambda arrived: admitted(arrived, ports, clock),
-                        _each(lambda envelope: proved(envelope, ports, clock), batches))  # fmt: skip
-        found: Waiting[Judged] = []
-        for said, answer in _each(judge, entered):
-            if isinstance(said, Judged):
-                found.append((said, answer))
+            if keys is None:
+                self._leave(_alone(batch, ports, answer))
             else:
-                self._leave(_alone(said, ports, answer))
-        return found
+                asked.append((batch, keys))
+                answers.append(answer)
+        return list(zip(judged_together(asked, ports), answers, strict=True))
 
     async def _append(self, batches: Waiting[Judged]) -> None:
         kept = [said.kept for said, _ in batches if said.kept is not None]
