@@ -1,6 +1,12 @@
-"""Tests judge what is right, not how fast it came: a machine that stalls fails no property."""
+"""Tests judge what is right, not how fast it came: a machine that stalls fails no property.
+
+`DIDYMOS_EXAMPLES=quick` tries fewer examples of each property, as `make check` does; `make test` tries all.
+"""
+
+import os
 
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+settings.register_profile("quick", settings.get_profile("patient"), max_examples=25)
+settings.load_profile(os.environ.get("DIDYMOS_EXAMPLES", "patient"))
