@@ -112,6 +112,7 @@ def run(clients: Sequence[int] = CLIENTS) -> list[Measure]:
         command = [sys.executable, "-m", "tests.bench.learning_growth", "one", str(count)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=SECONDS, check=True)
         lines += _lines(Grown(**json.loads(done.stdout.splitlines()[-1])))
+        print(done.stdout.splitlines()[-1], file=sys.stderr)
     return lines
 
 

@@ -4,7 +4,7 @@ What a crash takes was told to nobody: it is computed again, with the same bits.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -65,7 +65,7 @@ def _soon(world: World) -> float:
     return world.clock.monotonic() + GROUP_SECONDS
 
 
-async def _computed(run: Run, first: Round, world: World) -> AsyncIterator[tuple[Round, ServerState]]:
+async def _computed(run: Run, first: Round, world: World) -> AsyncGenerator[tuple[Round, ServerState], None]:
     """Round after round from `first`, each as it will be stored, with what the server stands at after it."""
     clients, server, round_ = world.clients[run.clients], await server_of(run, world), first
     strategy, names = strategy_of(run.spec.strategy, run.spec.masking), first.cohort.names
@@ -87,7 +87,7 @@ async def _computed(run: Run, first: Round, world: World) -> AsyncIterator[tuple
             return
         ended = replace(
             round_, state=RoundState.COMMITTED, accepted=accepted, closed_us=world.clock.now_us(), charged=True,
-            total=sha256(total.vector.astype("<f8", copy=False)).digest(),
+            total=sha256(total.vector.astype("<f8", copy=False).tobytes()).digest(),
             result=sha256(flat_bytes(server.params)).digest(),
         )  # fmt: skip
         yield ended, server
