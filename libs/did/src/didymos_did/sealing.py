@@ -5,11 +5,12 @@ KEK of a twin (vault) -> wraps one data key per epoch -> HKDF by salt -> key of 
 
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import sha256
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from didymos_did.errors import DidError
 from didymos_did.jcs import jcs
@@ -22,11 +23,7 @@ NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 DAY_US: Final = 86_400_000_000
 _INFO: Final = b"didymos/data/v1"
-_FIRST_BLOCK: Final = _INFO + b"\1"  # of HKDF-Expand: one is enough for 32 bytes
-_INNER: Final = bytes(each ^ 0x36 for each in range(256))
-_OUTER: Final = bytes(each ^ 0x5C for each in range(256))
-_SALT_REST: Final = bytes(64 - SALT_BYTES)  # to the block of SHA-256
-_KEY_REST: Final = bytes(64 - KEY_BYTES)
+_SHA256: Final = SHA256()
 
 
 def epoch_of(at_us: int) -> int:
@@ -90,14 +87,8 @@ class ParcelKey:
 
 
 def _cipher(secret: bytes, salt: bytes) -> AESGCM:
-    """The cipher of one parcel: HKDF (RFC 5869) of the data key.
-
-    Extract and expand are an HMAC-SHA256 each (RFC 2104), written out: an object a call costs more than they do.
-    """
-    padded = _sized(salt, SALT_BYTES, "a salt") + _SALT_REST
-    extracted = sha256(padded.translate(_OUTER) + sha256(padded.translate(_INNER) + secret).digest()).digest()
-    padded = extracted + _KEY_REST
-    return AESGCM(sha256(padded.translate(_OUTER) + sha256(padded.translate(_INNER) + _FIRST_BLOCK).digest()).digest())
+    """The cipher of one parcel: HKDF (RFC 5869) of the data key."""
+    return AESGCM(HKDF(_SHA256, KEY_BYTES, _sized(salt, SALT_BYTES, "a salt"), _INFO).derive(secret))
 
 
 def _bound(twin: TwinId, epoch: int, salt: bytes, path: str) -> bytes:
