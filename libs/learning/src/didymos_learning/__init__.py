@@ -1,7 +1,6 @@
 """Federated learning without a framework: what a run is, what a client's data are, and how contributions add up.
 
-Nothing here imports torch. What does is imported by its module: `models`, `engine`, `personal`, `inline`, `report` and
-`serving`.
+Nothing here imports torch. What does is imported by its module: `models`, `engine`, `personal`, `inline` and `report`.
 """
 
 from didymos_learning.architectures import ARCHITECTURES, check_model, layout_for, model_spec
