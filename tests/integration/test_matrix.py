@@ -4,19 +4,16 @@ The routes are found by looking at the running services, so a new one is in the 
 """
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
-from didymos_cli.up import SERVICES, program
+from didymos_cli.up import SERVICES
 from didymos_contracts.errors.platform import PLATFORM_INTERNAL
 from didymos_did import Ed25519Signer, TwinId
 from didymos_did.tokens import AccessClaims, ProofKey, issue_token
-from didymos_kit.lifecycle import Listen, running
 from didymos_kit.rpc.client import BoundToken
 from didymos_testing.did import (
     INSTITUTE,
@@ -26,33 +23,16 @@ from didymos_testing.did import (
     STRANGER,
     TWIN,
     a_grant_id,
-    a_read_terms,
-    a_signer,
 )
-from didymos_testing.house import World, a_house
+from didymos_testing.house import World
 from didymos_testing.identity import (
     DEVICE,
-    JSON,
-    a_grant_credential,
-    a_registration,
-    a_revocation,
-    a_window,
-    an_enrolment,
-    said,
 )
 from didymos_testing.matrix import RAW_BODIES, RPC_BODIES, SAFE, Caller, Route, bodies, code_of, routes_of
 
+from tests.integration.furnished import EARLY, KNOWN, LATE, OTHER_TWIN, UNKNOWN, a_furnished_world
+
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
-GIVEN = {"training-orchestration": {"simulation": {"engine": "inline"}}}
-OTHER_TWIN, EARLY, LATE = (a_signer(name) for name in ("another twin", "early", "late"))
-ASKED = {
-    "property": "glucose/level", "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "step": "PT1H",
-    "fn": "mean", "observed_at": "2026-01-01T00:00:00Z", "name": "glucose/level",
-}  # fmt: skip
-KNOWN = {
-    **ASKED, "did": TWIN.did, "twin": TWIN.did, "twin_id": TWIN.did, "grant_id": a_grant_id(), "device": DEVICE.did,
-}  # fmt: skip
-UNKNOWN = {**ASKED, "did": STRANGER.did, "twin": STRANGER.did, "twin_id": STRANGER.did, "grant_id": a_grant_id(9)}
 UNAUTHENTICATED = {"platform.unauthenticated", "auth.use_dpop_nonce"}
 
 
@@ -76,50 +56,17 @@ class Matrix:
 async def matrix(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Matrix]:
     """All services, with one twin of OWNER that INSTITUTE may read for research."""
     async with (
-        a_house(tmp_path_factory.mktemp("matrix")) as house,
-        program(house, GIVEN) as made,
-        AsyncExitStack() as stack,
+        a_furnished_world(tmp_path_factory.mktemp("matrix")) as (world, made),
         httpx.AsyncClient(timeout=20, trust_env=False) as http,
     ):
-        rest, rpc = (int(address.rpartition(":")[2]) for address in (house.origin, house.where.rpc))
-        process = await stack.enter_async_context(running(made, Listen(rest=rest, grpc=rpc, admin=0)))
-        world = World(house, process, None, stack)
-        await furnish(world)
-        methods = process.rpc.methods
+        methods = world.process.rpc.methods
         yield Matrix(
             world,
-            tuple(routes_of(made.services, house.access)),
+            tuple(routes_of(made.services, world.house.access)),
             {path: method.service for path, method in methods.items() if method.guard is not None},
             {path: method.service for path, method in methods.items() if method.guard is None},
             http,
         )
-
-
-async def furnish(world: World) -> None:
-    """TWIN, which INSTITUTE may read; EARLY from tomorrow, LATE no more. OTHER_TWIN, which nobody may."""
-    now = world.house.clock.now()
-    window = a_window(now)
-    late = a_grant_credential(now, 2, grantee=LATE.did, terms=a_read_terms(window=window))
-    early_terms = a_read_terms(window=(window[0] + timedelta(days=2), window[1]))
-    async with world.rest(OWNER, "identity") as owner, world.rest(OWNER, "twin-state") as states:
-        for path, body in (
-            ("/v1/twins", a_registration()),
-            ("/v1/twins", a_registration(twin=OTHER_TWIN)),
-            ("/v1/devices", an_enrolment(now)),
-            ("/v1/grants", a_grant_credential(now, terms=a_read_terms(window=window))),
-            ("/v1/grants", late),
-            ("/v1/grants", a_grant_credential(now, 3, grantee=EARLY.did, terms=early_terms)),
-            (f"/v1/grants/{a_grant_id(2)}/revoke", said(a_revocation(late, now))),
-        ):
-            sent: dict[str, Any] = {"content": body, "headers": JSON} if isinstance(body, bytes) else {"json": body}
-            answer = await owner.post(path, **sent)
-            assert answer.status_code == 200, answer.text
-            await world.house.wait(answer.headers["consistency-token"])
-        for twin in (TWIN, OTHER_TWIN):
-            answer = await states.post("/v1/twins", json={"twin": twin.did, "profile": "glucose@1"})
-            assert answer.status_code < 300, answer.text
-            seen = {"consistency-token": answer.headers["consistency-token"]}  # waits until the write is applied
-            assert (await states.get(f"/v1/twins/{twin.did}", headers=seen)).status_code == 200
 
 
 async def test_the_grant_that_there_is_opens_what_it_names(matrix: Matrix) -> None:

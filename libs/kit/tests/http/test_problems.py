@@ -244,7 +244,7 @@ async def test_no_body_whatever_is_a_500(client: AsyncClient, body: bytes) -> No
 async def test_the_document_names_our_problems_and_not_the_frameworks(client: AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     answers = document["paths"]["/v1/things/{number}"]["post"]["responses"]
-    assert answers["412"]["content"]["application/problem+json"]["schema"]["properties"]["code"]["enum"] == [
+    assert answers["412"]["content"]["application/problem+json"]["schema"]["properties"]["code"]["examples"] == [
         "platform.stale"
     ]
     assert "platform.unknown_field" in json.dumps(answers["422"])

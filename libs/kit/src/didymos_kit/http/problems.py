@@ -68,7 +68,7 @@ def problems(*rows: Row) -> dict[int | str, dict[str, Any]]:
 def _documented(rows: Sequence[Row]) -> dict[str, Any]:
     schema = {
         "allOf": [{"$ref": "#/components/schemas/Problem"}],
-        "properties": {"code": {"enum": sorted(row.code for row in rows)}},
+        "properties": {"code": {"examples": sorted(row.code for row in rows)}},
     }
     return {"description": "; ".join(row.title for row in rows), "content": {MEDIA: {"schema": schema}}}
 

@@ -15,7 +15,7 @@ from didymos_kit.http.problems import problems
 from didymos_kit.telemetry.metrics import Counter
 from didymos_provenance import Bundle, Organisation, ProvenanceError, Tile, parse_place
 from fastapi import APIRouter
-from fastapi.responses import Response
+from fastapi.responses import PlainTextResponse, Response
 from pydantic import Field
 
 from didymos_ledger.application.make_bundle import find_claim, make_bundle
@@ -30,6 +30,12 @@ JSON: Final = "application/json"
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 EVENT_HEX: Final = 32
 NOT_FOUND: Final = problems(PLATFORM_NOT_FOUND)
+
+
+class Octets(Response):
+    """Bytes as they are."""
+
+    media_type = BYTES
 
 
 class BundleBody(Strict):
@@ -73,7 +79,7 @@ def log_routes(shown: Shown, shard: int) -> APIRouter:
     """What a monitor and a witness read: no login, as C2SP has it."""
     router = APIRouter(prefix=f"/log/{shard}", tags=["log"], dependencies=[PUBLIC])
 
-    @router.get("/checkpoint")
+    @router.get("/checkpoint", response_class=PlainTextResponse)
     async def checkpoint() -> Response:
         """The newest checkpoint; with the cosignatures of its witnesses as soon as they agreed."""
         head, agreed = shown.log.head(), shown.newest.agreed
@@ -81,7 +87,7 @@ def log_routes(shown: Shown, shard: int) -> APIRouter:
         note = agreed.note if agreed is not None and known else head.note
         return Response(note.encode(), media_type=TEXT, headers={"cache-control": "no-store"})
 
-    @router.get("/tile/{path:path}", responses=NOT_FOUND)
+    @router.get("/tile/{path:path}", response_class=Octets, responses=NOT_FOUND)
     async def tile(path: str) -> Response:
         """A tile of hashes or of entries, full or partial. What no checkpoint covers is not found."""
         try:
@@ -91,7 +97,7 @@ def log_routes(shown: Shown, shard: int) -> APIRouter:
         raw = await shown.log.read(place)
         if raw is None:
             raise PLATFORM_NOT_FOUND.problem(path=path[:80])
-        return Response(raw, media_type=BYTES, headers={"cache-control": IMMUTABLE})
+        return Octets(raw, headers={"cache-control": IMMUTABLE})
 
     return router
 
@@ -100,7 +106,7 @@ def proof_routes(shown: Shown) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["proofs"])
 
     @router.get(
-        "/proofs/{event_id}", dependencies=[PUBLIC],
+        "/proofs/{event_id}", dependencies=[PUBLIC], response_class=PlainTextResponse,
         responses=problems(PLATFORM_NOT_FOUND, PLATFORM_MALFORMED, LEDGER_NOT_YET_PUBLISHED),
     )  # fmt: skip
     async def proof(event_id: str) -> Response:
@@ -132,7 +138,7 @@ def proof_routes(shown: Shown) -> APIRouter:
         shown.proofs.count(None)
         return Response(raw, media_type=JSON)
 
-    @router.get("/policy", dependencies=[PUBLIC])
+    @router.get("/policy", dependencies=[PUBLIC], response_class=PlainTextResponse)
     async def policy() -> Response:
         """Whose checkpoints count here: the first of the two files that a verifier saves and then trusts."""
         return Response(shown.policy, media_type=TEXT)
