@@ -31,6 +31,7 @@ def a_subject(at: int) -> dict[str, Any]:
         "twin": f"did:key:twin{at}<b>", "site": f"did:key:site{at % 2}", "accepted": at % 2 == 0, "bound": 0.1,
         "windows": 300, "score": 0.1, "rmse_last_value": 14.0 + at, "rmse_own": 13.0 + at, "rmse_global": 12.0 + at,
         "rmse_personal": 11.9 + at, "rmse_gate": 12.0 + at, "input_shift": 0.02 * at, "reason": "<script>",
+        "gain": [-0.1, 0.4],
     }  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def test_losses_gains_tenths_drift_and_members_are_told_and_nothing_is_loaded() 
 
 def test_every_picture_is_well_formed_and_has_a_title_for_those_who_hear_it() -> None:
     pictures = re.findall(r"<figure>(<svg.*?</svg>)", page(20), re.DOTALL)
-    assert len(pictures) == 7
+    assert len(pictures) == 8
     for picture in pictures:
         assert ElementTree.fromstring(picture).get("aria-label")  # noqa: S314 - our own text
 

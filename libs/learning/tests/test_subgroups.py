@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from didymos_learning import GLUCOSE_TASK, Windows
-from didymos_learning.evaluation import AT_ONCE, bootstrap
+from didymos_learning.evaluation import AT_ONCE, bootstrap, gain_interval
 from didymos_learning.stability import MOVED, input_shift, population_stability
 from didymos_learning.subgroups import LEAST_OF_GROUP, Errors, by_gate, deciles, declared, gap
 
@@ -45,6 +45,19 @@ def test_a_bootstrap_in_parts_has_the_same_bits(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("didymos_learning.evaluation.AT_ONCE", 37 * 999)
     assert bootstrap(values, bytes(32)) == whole
     assert AT_ONCE >= 37 * 999
+
+
+def test_one_persons_gain_has_an_interval_over_blocks_and_none_of_few() -> None:
+    random = np.random.default_rng(2)
+    shared = random.normal(0, 10, 600)
+    found = gain_interval(shared, 0.9 * shared, 6, b"p1")
+    assert found is not None
+    assert found == gain_interval(shared, 0.9 * shared, 6, b"p1")
+    assert 0.0 < found.low < found.mean < found.high
+    chance = gain_interval(shared, random.permutation(shared), 6, b"p1")
+    assert chance is not None
+    assert chance.low < 0.0 < chance.high
+    assert gain_interval(shared[:47], shared[:47], 6, b"p1") is None
 
 
 def windows(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Windows:

@@ -40,7 +40,8 @@ def _table(head: Iterable[str], rows: Iterable[tuple[str, Iterable[str]]]) -> st
             f'<td class="best">{escape(c[1:])}</td>' if c.startswith("*") else f"<td>{escape(c)}</td>" for c in cells
         )
         body.append(f'<tr class="{kind}">{"".join(inner)}</tr>')
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    rows_ = "".join(body)
+    return f'<div class="scroll" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{rows_}</tbody></table></div>'
 
 
 def _errors(report: Report) -> str:

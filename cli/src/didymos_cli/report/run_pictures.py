@@ -93,7 +93,9 @@ def _mark(kind: str, x: float, y: float) -> str:
             return f'<circle cx="{x}" cy="{y}" r="4.5" class="global"/>'
 
 
-def gains_picture(gains: Sequence[tuple[str, Interval]], unit: str) -> str:
+def gains_picture(
+    gains: Sequence[tuple[str, Interval]], unit: str, title: str = "What the gated personal models gain"
+) -> str:
     """A row for each gain: its mean and its interval, right of zero where it helps."""
     low, high = min(0.0, *(gain.low for _, gain in gains)), max(0.0, *(gain.high for _, gain in gains))
     room, height = (high - low or 1.0) * 0.06, 44 + 30 * len(gains)
@@ -111,7 +113,13 @@ def gains_picture(gains: Sequence[tuple[str, Interval]], unit: str) -> str:
         marks.append(f'<text x="220" y="{y + 4}" class="axis" text-anchor="end">{escape(name)}</text>')
         marks.append(f'<path d="M{begin} {y}H{end}M{begin} {y - 5}v10M{end} {y - 5}v10" class="span {said}"/>')
         marks.append(f'<circle cx="{middle}" cy="{y}" r="5" class="{said}"/>')
-    return svg(WIDE, height, f"What the gated personal models gain, in {unit}, with 95 % intervals", *marks)
+    return svg(WIDE, height, f"{title}, in {unit}, with 95 % intervals", *marks)
+
+
+def twin_gains_picture(gains: Sequence[tuple[str, Interval]], unit: str) -> str:
+    """A row a twin whose own model serves, the largest gain first: the gain on test and its interval."""
+    ordered = sorted(gains, key=lambda pair: -pair[1].mean)
+    return gains_picture(ordered, unit, title="What each twin's own model gains")
 
 
 def shifts_picture(shifts: Sequence[float]) -> str:

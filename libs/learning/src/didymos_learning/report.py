@@ -6,7 +6,7 @@ import numpy as np
 
 from didymos_learning.engine import Engine
 from didymos_learning.errors import LearningError
-from didymos_learning.evaluation import errors, last_value_errors, rmse
+from didymos_learning.evaluation import errors, gain_interval, last_value_errors, rmse
 from didymos_learning.gate import Verdict
 from didymos_learning.intervals import half_width
 from didymos_learning.jcs import from_json, to_json
@@ -26,6 +26,7 @@ class PersonReport:
     `candidate_rmse`: of the best candidate, also where the gate refused it. `width`: half of the 80 % interval, from
     gate residuals; `covered`: the share of test truths inside it. `gate_rmse`: of the shared model on both gate parts.
     Without gate windows these three are None. `shift`: population stability index of test inputs against fit inputs.
+    `gain_low`, `gain_high`: 95 % interval of global_rmse - personal_rmse over blocks of test.
     """
 
     subject: str
@@ -44,6 +45,8 @@ class PersonReport:
     covered: float | None
     gate_rmse: float | None = None
     shift: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
 
     def to_json(self) -> bytes:
         return to_json(self)
@@ -63,7 +66,9 @@ def evaluate(engine: Engine, client: ClientData, params: Flat, own: Candidate, p
         return rmse(errors(engine.predict(of, client.test), client.test, client.scale))
 
     width = interval(engine, client, personal.params)
-    left = np.abs(errors(engine.predict(personal.params, client.test), client.test, client.scale))
+    own_errors = errors(engine.predict(personal.params, client.test), client.test, client.scale)
+    shared_errors = errors(engine.predict(params, client.test), client.test, client.scale)
+    gain = gain_interval(shared_errors, own_errors, max(1, client.task.horizon), client.subject.encode())
     return PersonReport(
         client.subject,
         len(client.test),
@@ -78,9 +83,11 @@ def evaluate(engine: Engine, client: ClientData, params: Flat, own: Candidate, p
         personal.decision.gain,
         personal.decision.bound,
         width,
-        None if width is None else float((left <= width).mean()),
+        None if width is None else float((np.abs(own_errors) <= width).mean()),
         _gate_rmse(engine, client, params),
         input_shift(client.fit, client.test, client.task.columns or VALUE_CHANNELS),
+        None if gain is None else gain.low,
+        None if gain is None else gain.high,
     )
 
 

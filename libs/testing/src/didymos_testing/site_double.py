@@ -268,7 +268,8 @@ class SiteDouble:
             said.personal.subjects.append(pb.SubjectReport(
                 twin=twin, accepted=at == 0, reason="" if at == 0 else "no gain", candidate="fine-tune 1", bound=0.1,
                 gate_windows=100, test_windows=80, rmse_last_value=15.0, rmse_own=14.0, rmse_global=13.0,
-                rmse_personal=12.5, score=1.0 + at, rmse_gate=13.5 + at, input_shift=0.1 + at, model=self.model + twin.encode() if at == 0 else b"",
+                rmse_personal=12.5, score=1.0 + at, rmse_gate=13.5 + at, input_shift=0.1 + at,
+                gain_low=0.2, gain_high=0.8, model=self.model + twin.encode() if at == 0 else b"",
             ))  # fmt: skip
         return self.signed("personal", said, None)
 

@@ -34,6 +34,8 @@ async def test_each_subject_that_took_part_has_a_line_with_its_errors_and_its_sc
         assert 0 < line.rmse_last_value < 100
         assert line.rmse_global > 0
         assert line.rmse_gate > 0
+        assert line.gain_low <= line.gain_high
+        assert bool(line.gain_high) == line.accepted
         assert line.rmse_personal > 0
         assert line.interval_high == -line.interval_low > 0
         assert line.reason in ("accepted", "rejected", "insufficient")

@@ -89,6 +89,7 @@ class FolderLearner:
             rmse_last_value=finite(said.last_value_rmse), rmse_own=finite(said.own_rmse),
             rmse_global=finite(said.global_rmse), rmse_personal=finite(said.personal_rmse),
             interval=finite(said.width), rmse_gate=finite(said.gate_rmse), input_shift=finite(said.shift),
+            gain_low=finite(said.gain_low), gain_high=finite(said.gain_high),
         )  # fmt: skip
         return PersonalModel(line, served(engine, client, made).to_bytes())
 

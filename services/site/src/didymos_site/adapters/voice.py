@@ -93,5 +93,5 @@ def _line(line: Line) -> pb.SubjectReport:
         rmse_last_value=line.rmse_last_value, rmse_own=line.rmse_own, rmse_global=line.rmse_global,
         rmse_personal=line.rmse_personal, test_windows=line.test_windows, score=line.score, model=line.model,
         candidate=line.candidate, interval_low=-line.interval, interval_high=line.interval,
-        rmse_gate=line.rmse_gate, input_shift=line.input_shift,
+        rmse_gate=line.rmse_gate, input_shift=line.input_shift, gain_low=line.gain_low, gain_high=line.gain_high,
     )  # fmt: skip

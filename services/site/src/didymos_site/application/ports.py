@@ -43,6 +43,8 @@ class Line:
     model: bytes = b""
     rmse_gate: float = 0.0
     input_shift: float = 0.0
+    gain_low: float = 0.0
+    gain_high: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

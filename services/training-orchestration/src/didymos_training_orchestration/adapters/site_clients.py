@@ -115,6 +115,7 @@ class SiteClients:
             rmse_personal=finite(said.rmse_personal), score=finite(said.score),
             interval_low=finite(said.interval_low), interval_high=finite(said.interval_high), model=model,
             rmse_gate=finite(said.rmse_gate), input_shift=finite(said.input_shift),
+            gain_low=finite(said.gain_low), gain_high=finite(said.gain_high),
         )  # fmt: skip
 
     async def _model(self, said: bytes) -> bytes:

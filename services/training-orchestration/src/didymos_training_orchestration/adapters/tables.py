@@ -130,6 +130,8 @@ EVALUATIONS: Final = Table(
     Column("model", LargeBinary, nullable=False),
     Column("rmse_gate", Float, nullable=False, server_default="0"),
     Column("input_shift", Float, nullable=False, server_default="0"),
+    Column("gain_low", Float, nullable=False, server_default="0"),
+    Column("gain_high", Float, nullable=False, server_default="0"),
     PrimaryKeyConstraint("run", "twin", name="evaluations_pkey"),
 )
 USES: Final = Table(  # which twins were asked for by which run: what an owner is told, also when grants are forgotten

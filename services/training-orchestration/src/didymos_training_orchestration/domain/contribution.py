@@ -35,6 +35,8 @@ class SubjectReport:
     model: bytes = b""  # digest of the sealed personal parameters, if the platform keeps them
     rmse_gate: float = 0.0  # of the global model on gate data, by which deciles are cut; 0: not told
     input_shift: float = 0.0  # population stability index of test inputs against fit inputs; above 0.25 they moved
+    gain_low: float = 0.0  # 95 % interval of rmse_global - rmse_personal on test; both 0: not told
+    gain_high: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

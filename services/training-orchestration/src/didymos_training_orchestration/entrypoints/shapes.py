@@ -70,6 +70,7 @@ def shown_evaluation(reports: Sequence[SubjectReport], judgement: Judgement | No
                 "twin": report.twin, "site": report.site, "accepted": report.accepted, "reason": report.reason,
                 "candidate": report.candidate, "bound": report.bound, "gate_windows": report.gate_windows,
                 "rmse_gate": number(report.rmse_gate), "input_shift": number(report.input_shift),
+                "gain": [number(report.gain_low), number(report.gain_high)],
                 "score": report.score, "interval": [report.interval_low, report.interval_high], **metrics_of(report),
             }
             for report in reports

@@ -565,6 +565,8 @@ class SubjectReport(_message.Message):
     INTERVAL_HIGH_FIELD_NUMBER: _builtins.int
     RMSE_GATE_FIELD_NUMBER: _builtins.int
     INPUT_SHIFT_FIELD_NUMBER: _builtins.int
+    GAIN_LOW_FIELD_NUMBER: _builtins.int
+    GAIN_HIGH_FIELD_NUMBER: _builtins.int
     twin: _builtins.str
     accepted: _builtins.bool
     reason: _builtins.str
@@ -589,6 +591,9 @@ class SubjectReport(_message.Message):
     """of the shared model on gate data: deciles are cut by it; 0: not told"""
     input_shift: _builtins.float
     """population stability index of test inputs against those of fitting"""
+    gain_low: _builtins.float
+    """95 % interval of rmse_global - rmse_personal, over blocks of test; both 0: not told"""
+    gain_high: _builtins.float
     def __init__(
         self,
         *,
@@ -609,10 +614,12 @@ class SubjectReport(_message.Message):
         interval_high: _builtins.float = ...,
         rmse_gate: _builtins.float = ...,
         input_shift: _builtins.float = ...,
+        gain_low: _builtins.float = ...,
+        gain_high: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "bound", b"bound", "candidate", b"candidate", "gate_windows", b"gate_windows", "input_shift", b"input_shift", "interval_high", b"interval_high", "interval_low", b"interval_low", "model", b"model", "reason", b"reason", "rmse_gate", b"rmse_gate", "rmse_global", b"rmse_global", "rmse_last_value", b"rmse_last_value", "rmse_own", b"rmse_own", "rmse_personal", b"rmse_personal", "score", b"score", "test_windows", b"test_windows", "twin", b"twin"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "bound", b"bound", "candidate", b"candidate", "gain_high", b"gain_high", "gain_low", b"gain_low", "gate_windows", b"gate_windows", "input_shift", b"input_shift", "interval_high", b"interval_high", "interval_low", b"interval_low", "model", b"model", "reason", b"reason", "rmse_gate", b"rmse_gate", "rmse_global", b"rmse_global", "rmse_last_value", b"rmse_last_value", "rmse_own", b"rmse_own", "rmse_personal", b"rmse_personal", "score", b"score", "test_windows", b"test_windows", "twin", b"twin"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Who was asked for, how good each checkpoint was, and two figures more of a site's report."""
+"""Who was asked for, how good each checkpoint was, and four figures more of a site's report."""
 
 import json
 
@@ -27,7 +27,7 @@ def upgrade() -> None:
         sa.Column("naive", sa.Float, nullable=False),
         sa.Column("losses", sa.LargeBinary, nullable=False),
     )
-    for name in ("rmse_gate", "input_shift"):
+    for name in ("rmse_gate", "input_shift", "gain_low", "gain_high"):
         op.add_column("evaluations", sa.Column(name, sa.Float, nullable=False, server_default="0"))
     op.create_index("models_twin", "models", ["twin"])
     _uses_of_rounds_before()
