@@ -235,10 +235,17 @@ async def test_a_gap_is_not_foretold_over_and_its_window_is_read_once_more(tmp_p
     world.state(twin, world.clock.now_us() + PERIOD_US, 140.0, "m-1")  # history is behind: one reading is missing
     assert await world.rounds.forecast([News(twin)]) == 0
     assert (world.refused, world.spoke) == (["gap"], ["none"])
+    other = await world.twin(2, a_day(2), "m-2")
+    await world.model(2, other)
+    world.state(other, world.clock.now_us() + PERIOD_US, 140.0, "m-2")  # and one that stays so: readings are missing
+    assert await world.rounds.forecast([News(other)]) == 0
     world.state(twin, world.clock.now_us() - PERIOD_US, 140.0, "m-1")
     assert await world.rounds.forecast([]) == 0  # not yet
     world.clock.advance(3)
     assert await world.rounds.forecast([]) == 1
+    world.clock.advance(3)
+    assert await world.rounds.forecast([]) == 0
+    assert world.refused == ["gap"] * 3  # nobody goes on asking
 
 
 async def test_older_readings_change_nothing_and_a_corrected_one_is_foretold_anew(tmp_path: Path) -> None:

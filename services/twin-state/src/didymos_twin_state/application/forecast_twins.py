@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 from didymos_kit.clock import Clock
 
-from didymos_twin_state.application.predictions import SPAN_US, NoForecastError, forecast_of
+from didymos_twin_state.application.predictions import NoForecastError, forecast_of
 from didymos_twin_state.application.track_twins import Fleet, Sources, Tracked
 from didymos_twin_state.application.write_twin import WriteLog
 from didymos_twin_state.domain.command import Command, WithdrawModel
@@ -72,9 +72,11 @@ class Rounds:
         """
         asked: dict[Key, Tracked] = {}
         for twin in self._closed():
-            asked |= await self._loaded(twin)
+            asked |= await self._loaded(twin, again=False)
         for each in news:
             asked |= await self._noted(each)
+        if not asked:
+            return 0
         made, refused = await self._predicted(asked)
         if refused:
             again: dict[Key, Tracked] = {}
@@ -113,9 +115,9 @@ class Rounds:
 
     async def _reviewed(self, key: Key, tracked: Tracked) -> bool:
         twin, name = key
-        sources, end = self._parts.sources, tracked.times_us[-1] + 1
-        past = await sources.past.readings(twin, name, (end - SPAN_US, end))
+        sources = self._parts.sources
         try:
+            past = await self.fleet.past(twin, name, tracked.times_us[-1] + 1)
             tracked.watching = await sources.predictor.watch(tracked.fitted, past)
             if tracked.rival is None:
                 return False
@@ -167,11 +169,12 @@ class Rounds:
                 found[news.twin, name] = tracked
         return found
 
-    async def _loaded(self, twin: str) -> dict[Key, Tracked]:
+    async def _loaded(self, twin: str, *, again: bool = True) -> dict[Key, Tracked]:
+        """`again`: a window with a gap is read once more, when history is further."""
         loaded = await self.fleet.load(twin)
         now = self._parts.clock.monotonic()
         for name, tracked in loaded.items():
-            tracked.again = True
+            tracked.again = again
             self._schedule(self._due, now, (twin, name), tracked)
         return {(twin, name): tracked for name, tracked in loaded.items()}
 

@@ -41,7 +41,7 @@ class Tracked:
     unit: str
     watching: Watching | None = None
     made: dict[int, tuple[float, float | None]] = field(default_factory=dict)
-    again: bool = False  # its window had a gap and is read once more, when history is further
+    again: bool = False  # if its window has a gap, it is read once more
 
     @property
     def readings(self) -> Readings:
@@ -159,15 +159,19 @@ class Fleet:
         """With the window that it reads. Raises NoForecastError."""
         if model.unit not in ("", cell.unit):
             raise NoForecastError(OTHER)
-        end = cell.observed_at_us + 1
         span = (model.input + 2) * model.period_us if model.personal else SPAN_US
+        past = await self.past(twin, model.name, cell.observed_at_us + 1, span)
+        fitted = await self._from.predictor.fit(model, past)
+        return fitted, past.part(max(0, len(past) - model.input - 1), len(past))
+
+    async def past(self, twin: str, name: str, end_us: int, span_us: int = SPAN_US) -> Readings:
+        """The readings of a span before `end_us`. Raises NoForecastError, and what the stores raise while away."""
         try:
-            past = await self._from.past.readings(twin, model.name, (end - span, end))
+            found = await self._from.past.readings(twin, name, (end_us - span_us, end_us))
         except (DidError, Problem) as error:
             if isinstance(error, Problem) and error.row.retry == "later":
                 raise
             raise NoForecastError(OTHER) from error
-        if past.numbers is None:
+        if found.numbers is None:
             raise NoForecastError(OTHER)
-        fitted = await self._from.predictor.fit(model, past)
-        return fitted, past.part(max(0, len(past) - model.input - 1), len(past))
+        return found

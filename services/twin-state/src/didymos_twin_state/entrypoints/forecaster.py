@@ -34,7 +34,8 @@ from didymos_twin_state.application.forecast_twins import News, Rounds
 from didymos_twin_state.application.ports import SealedBlob
 
 GROUP: Final = "twin-state.forecast"
-POLL_SECONDS: Final = 0.05
+POLL_SECONDS: Final = 0.1
+GATHER_SECONDS: Final = 0.1  # after a batch: what comes meanwhile is one batch, one transaction and one append
 COMMIT_SECONDS: Final = 1.0
 OLD_SECONDS: Final = 600.0
 
@@ -68,7 +69,8 @@ class Forecaster:
                 polled: Mapping[Part, Sequence[Stored]] = {}
                 try:
                     polled = await self._group.poll(timeout_seconds=POLL_SECONDS)
-                    await self._turn(polled)
+                    if await self._turn(polled):
+                        await stopping.within(GATHER_SECONDS)
                     failures = 0
                 except Exception as error:  # a store, the vault or the log is away: the batch is read again
                     if isinstance(error, Problem) and error.row.retry != "later":
@@ -88,7 +90,8 @@ class Forecaster:
         await self._commit(parts)
         self._ports.rounds.fleet.clear()
 
-    async def _turn(self, polled: Mapping[Part, Sequence[Stored]]) -> None:
+    async def _turn(self, polled: Mapping[Part, Sequence[Stored]]) -> int:
+        """How many forecasts were made."""
         begun, records = self._ports.clock.monotonic(), [each for many in polled.values() for each in many]
         made = await self._ports.rounds.forecast(await self._news(records))
         if made:
@@ -100,6 +103,7 @@ class Forecaster:
             await self._commit(self._group.parts)
         if await self._ports.rounds.review():
             self._withdrawn.inc()
+        return made
 
     async def _commit(self, parts: frozenset[Part]) -> None:
         self._committed_at = self._ports.clock.monotonic()
@@ -123,12 +127,11 @@ class Forecaster:
         """In order; of each twin only what may have a forecast. Raises what the vault raises while it is away."""
         oldest_ms = self._ports.clock.now_us() / 1e3 - OLD_SECONDS * 1e3
         fleet = self._ports.rounds.fleet
+        young = [each for each in records if event_type(each.headers) == CHANGED and each.at_ms >= oldest_ms]
         told = [
             said
-            for record in records
-            if event_type(record.headers) == CHANGED and record.at_ms >= oldest_ms
-            if (said := TwinChanged.FromString(record.value or b"")).source_topic != READINGS.name
-            or fleet.concerns(said.twin)
+            for each in young
+            if (said := _parsed(each)) is not None and (said.source_topic != READINGS.name or fleet.concerns(said.twin))
         ]
         read = [said for said in told if said.source_topic == READINGS.name and said.sealed and fleet.known(said.twin)]
         await self._ports.seals.warm((said.twin, said.key_epoch) for said in read)
@@ -152,6 +155,15 @@ class Forecaster:
             return {}
         numbers = ((each.property, each.observed_at_us, _number(each), each.unit) for each in body.reported)
         return {name: (at_us, value, unit) for name, at_us, value, unit in numbers if value is not None}
+
+
+def _parsed(record: Stored) -> TwinChanged | None:
+    """None for what can never be read: nothing of it is foretold."""
+    try:
+        return TwinChanged.FromString(record.value or b"")
+    except DecodeError:
+        log.get().warning("twin.change_unreadable", partition=record.partition, offset=record.offset)
+        return None
 
 
 def _number(said: Reported) -> float | None:
