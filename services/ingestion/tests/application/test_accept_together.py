@@ -1,7 +1,7 @@
 """Batches that come in at the same time: each is answered as if it were alone, and they share records."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 
 import pytest
@@ -13,7 +13,15 @@ from didymos_ingestion.application.accept_together import LARGEST_NUMBER, PASS_B
 from didymos_kit.eventlog.partition import partition_of
 from didymos_readings import Envelope
 from didymos_testing.did import a_signer
-from didymos_testing.ingestion import OTHER_DEVICE, TWIN, AnEnrolment, IntakeWorld, a_signed_batch, opened
+from didymos_testing.ingestion import (
+    OTHER_DEVICE,
+    TWIN,
+    AnEnrolment,
+    IntakeWorld,
+    MemoryLifecycles,
+    a_signed_batch,
+    opened,
+)
 from didymos_testing.readings import a_column
 
 TWINS = [TwinId(a_signer(f"twin {number}").did) for number in range(6)]
@@ -124,3 +132,21 @@ async def test_a_sender_that_left_is_not_waited_for() -> None:
     await asyncio.sleep(0)
     gone.cancel()
     assert (await stays).accepted == 1
+
+
+@dataclass
+class Torn(MemoryLifecycles):
+    """Cannot say what state one twin is in."""
+
+    def takes_readings(self, twin: TwinId) -> bool:
+        if twin == TWINS[1]:
+            raise RuntimeError("torn")
+        return super().takes_readings(twin)
+
+
+async def test_a_batch_that_breaks_a_step_for_all_is_the_only_one_that_fails() -> None:
+    world = IntakeWorld(lifecycles=Torn()).enrol(*[AnEnrolment(twin=twin) for twin in TWINS])
+    together = Together(world.ports, world.clock)
+    batches = [a_pack(at + 1, 100.0, twin=twin) for at, twin in enumerate(TWINS[:3])]
+    found = await asyncio.gather(*(together.accept(batch) for batch in batches), return_exceptions=True)
+    assert [type(each) for each in found] == [Taken, RuntimeError, Taken]

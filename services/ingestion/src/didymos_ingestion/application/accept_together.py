@@ -21,6 +21,7 @@ from didymos_ingestion.application.accept_batch import (
     Taken,
     accept_batch,
     admitted,
+    judged,
     judged_together,
     keep_admitted,
     proved,
@@ -71,7 +72,12 @@ class Together:
         found: Waiting[Judged] = []
         begun = perf_counter()
         while batches:
-            found += self._judged(_first(batches, SLICE_BLOCKS))
+            some = _first(batches, SLICE_BLOCKS)
+            try:
+                found += self._judged(some)
+            except Exception as error:
+                for _, answer in some:
+                    _fail(answer, error)
             if batches and perf_counter() - begun > LOOP_SECONDS:
                 await asyncio.sleep(0)
                 begun = perf_counter()
@@ -92,7 +98,10 @@ class Together:
             else:
                 asked.append((batch, keys))
                 answers.append(answer)
-        return list(zip(judged_together(asked, ports), answers, strict=True))
+        try:
+            return list(zip(judged_together(asked, ports), answers, strict=True))
+        except Exception:  # of one of them: by itself each says whether it is its own
+            return _each(lambda each: judged(*each, ports), list(zip(asked, answers, strict=True)))
 
     async def _append(self, batches: Waiting[Judged]) -> None:
         kept = [said.kept for said, _ in batches if said.kept is not None]
