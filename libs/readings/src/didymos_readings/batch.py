@@ -138,9 +138,9 @@ def parse_header(header: bytes) -> Header:
     return found
 
 
-def signed_message(header_bytes: bytes) -> bytes:
-    """What the signature covers."""
-    return CONTEXT + len(header_bytes).to_bytes(8, "big") + sha256(header_bytes).digest()
+def signed_message(header_bytes: bytes, digest: bytes = b"") -> bytes:
+    """What the signature covers. `digest`: of the header, if it is known already."""
+    return CONTEXT + len(header_bytes).to_bytes(8, "big") + (digest or sha256(header_bytes).digest())
 
 
 def verify_batch(envelope: Envelope, key: Verifier, audience: str) -> Batch | Refusal:
@@ -153,7 +153,7 @@ def verify_batch(envelope: Envelope, key: Verifier, audience: str) -> Batch | Re
         return Refusal("batch.audience_wrong", "the batch is meant for another operator")
     if envelope.kid.partition("#")[0] != header.device:
         return Refusal("batch.key_unknown", "the key is not one of the device that the header names")
-    if not key.verify(signed_message(envelope.header_bytes), envelope.signature):
+    if not key.verify(signed_message(envelope.header_bytes, envelope.digest), envelope.signature):
         return Refusal("batch.signature_invalid", "the key did not sign this header")
     try:
         return batch_of(envelope)

@@ -45,7 +45,7 @@ def normalise_together(
 ) -> list[tuple[Normalised, list[Refusal]]]:  # fmt: skip
     """`normalise` of each, in order. Those that something may be refused of, or without a clock, go by themselves."""
     alike: dict[bool, list[_Admitted]] = {}
-    for at, (batch, enrolment) in enumerate(batches):
+    for at, (batch, enrolment) in enumerate(batches if len(batches) > 1 else ()):
         if batch.header.sent_at_us:
             blocks, plans, refusals = admitted_blocks(batch, profile, enrolment)
             if not refusals:

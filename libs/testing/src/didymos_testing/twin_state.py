@@ -1,7 +1,7 @@
 """Stores of twin-state in memory, under the same contracts as the real ones; any call of theirs can be made to die."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from didymos_twin_state.application.ports import (
@@ -150,6 +150,9 @@ class MemoryHistory:
 
     async def snapshot(self, part: int, twin: str) -> SealedBlob | None:
         return self.blobs.get((part, twin))
+
+    async def snapshots(self, part: int, twins: Collection[str]) -> Mapping[str, SealedBlob]:
+        return {twin: self.blobs[part, twin] for twin in twins if (part, twin) in self.blobs}
 
     async def holds(self, twin: str, digest: bytes, t_min_us: int) -> int | None:
         found = (row for row in self.rows if row.parcel.twin == twin and row.parcel.digest == digest)

@@ -162,6 +162,7 @@ class HistoryContract:
                 PART, claimed.epoch, Marks(number - 1, 0), Marks(number, 0), Dirty(blobs={"t": blob})
             )
         assert await history.snapshot(PART, "t") == SealedBlob(2, b"s" * 16, b"2")
+        assert await history.snapshots(PART, ["t", "other"]) == {"t": SealedBlob(2, b"s" * 16, b"2")}
 
     async def test_accepted_relations_are_listed_backwards(self, history: TwinHistory) -> None:
         claimed = await history.claim(PART, "a")

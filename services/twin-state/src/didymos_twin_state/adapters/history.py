@@ -1,6 +1,6 @@
 """The durable side of twins: checkpoints, snapshots, parcels and projections, in SQLite or PostgreSQL."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from didymos_kit.database.engine import Database
@@ -76,11 +76,14 @@ class SqlHistory:
                 await _project(tx.connection, rows)
 
     async def snapshot(self, part: int, twin: str) -> SealedBlob | None:
-        query = select(SNAPSHOTS.c.key_epoch, SNAPSHOTS.c.salt, SNAPSHOTS.c.sealed)
-        query = query.where(SNAPSHOTS.c.part == part, SNAPSHOTS.c.twin == twin)
+        return (await self.snapshots(part, [twin])).get(twin)
+
+    async def snapshots(self, part: int, twins: Collection[str]) -> Mapping[str, SealedBlob]:
+        query = select(SNAPSHOTS.c.twin, SNAPSHOTS.c.key_epoch, SNAPSHOTS.c.salt, SNAPSHOTS.c.sealed)
+        query = query.where(SNAPSHOTS.c.part == part, SNAPSHOTS.c.twin.in_(list(twins)))
         async with self._database.read() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return None if row is None else SealedBlob(row.key_epoch, row.salt, row.sealed)
+            rows = (await connection.execute(query)).all()
+        return {row.twin: SealedBlob(row.key_epoch, row.salt, row.sealed) for row in rows}
 
     async def holds(self, twin: str, digest: bytes, t_min_us: int) -> int | None:
         query = select(PARCELS.c.source_offset).where(

@@ -6,7 +6,7 @@ anywhere replays from the checkpoint: below the hot marks nothing is written aga
 said again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -38,6 +38,7 @@ from didymos_twin_state.domain.twin import Lifecycle, TwinState, pack, unpack
 BLOB_PATH: Final = "*"  # a blob spans all paths of a twin
 DIRTY_TWINS: Final = 700  # Lua cannot unpack many thousand arguments: a flush is one call, never split
 MEMORY_TWINS: Final = 20_000
+LOADED_TWINS: Final = 1_000  # of one query
 NOWHERE: Final = Marks()
 NO_PROFILES: Final[Mapping[str, Profile]] = MappingProxyType({})
 News: TypeAlias = Change | Held | Refused | Lived
@@ -121,6 +122,8 @@ class Partition:
 
     async def readings(self, records: Sequence[ReadingRecord]) -> None:
         """Apply records of the readings topic, in order of offsets."""
+        named = [row.parcel.twin for each in records if each.offset >= self._reached.readings for row in each.parcels]
+        await self._load(dict.fromkeys(named))
         for record in records:
             if record.offset < self._reached.readings:
                 continue
@@ -190,17 +193,24 @@ class Partition:
             self._twins.clear()  # all of them are in the snapshot now
 
     async def _twin(self, twin: str) -> TwinState:
-        """The twin as of the marks: from memory, else from the snapshot, else new.
+        if twin not in self._twins:
+            await self._load([twin])
+        return self._twins[twin]
+
+    async def _load(self, twins: Collection[str]) -> None:
+        """Twins as of the marks: those not in memory come from the snapshot, or are new.
 
         Never from the hot store: during a replay it is ahead, and afterwards memory holds every twin that changed
         since the snapshot.
         """
-        known = self._twins.get(twin)
-        if known is None:
-            stored = await self._history.snapshot(self._part, twin)
-            plain = None if stored is None else await self._seals.open_blob(twin, stored, BLOB_PATH)
-            known = self._twins[twin] = TwinState() if plain is None else unpack(plain)
-        return known
+        missing = [twin for twin in twins if twin not in self._twins]
+        for first in range(0, len(missing), LOADED_TWINS):
+            some = missing[first : first + LOADED_TWINS]
+            stored = await self._history.snapshots(self._part, some)
+            for twin in some:
+                blob = stored.get(twin)
+                plain = None if blob is None else await self._seals.open_blob(twin, blob, BLOB_PATH)
+                self._twins[twin] = TwinState() if plain is None else unpack(plain)
 
     async def _parcels(self, name: str, rows: Sequence[ParcelRow]) -> None:
         """All that one record holds of one twin: one state, one change. Nothing is kept before history was asked."""

@@ -1,6 +1,6 @@
 """What applying and reading twins needs from outside. data-path.md section 15."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -137,6 +137,9 @@ class TwinHistory(Protocol):
         """Parcels, snapshots, twin rows and marks in one transaction. Raises Fenced or Moved."""
 
     async def snapshot(self, part: int, twin: str) -> SealedBlob | None: ...
+
+    async def snapshots(self, part: int, twins: Collection[str]) -> Mapping[str, SealedBlob]:
+        """Of several at once: of those that have one."""
 
     async def holds(self, twin: str, digest: bytes, t_min_us: int) -> int | None:
         """Log offset of the stored parcel with this digest, if there is one."""
