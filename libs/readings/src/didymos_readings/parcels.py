@@ -11,7 +11,7 @@ from didymos.ingestion.v1 import ingestion_types_pb2 as pb
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from didymos_readings.batch import Batch, message_of
+from didymos_readings.batch import Batch, Envelope, message_of
 from didymos_readings.block import NUMBERS, Block, Kind, Op, Times, Values, parse_block
 from didymos_readings.block_tree import paths_in
 from didymos_readings.errors import ReadingError, Refusal
@@ -24,6 +24,7 @@ Cipher: TypeAlias = Callable[[bytes], bytes]
 """Seals or opens one body; twin, epoch and salt are bound into it by the caller."""
 
 _KEY_EPOCH, _COUNT = Numbers(b"\x38"), Numbers(b"\x50")  # Parcel
+_STREAM, _NUMBER, _ASSURANCE = Numbers(b"\x18"), Numbers(b"\x20"), Numbers(b"\x30")  # the same
 _SCORING: Final = Numbers(b"\x20")  # ParcelBody
 _LEAF, _COMPLETENESS, _FIRST = Numbers(b"\x10"), Numbers(b"\x50"), Numbers(b"\x60")  # Annotated
 _REFUSED_BYTE: Final = bytes([REFUSED])
@@ -95,8 +96,8 @@ def parcel_contents(normalised: Normalised, original: bytes = b"") -> list[Parce
         return []
     paths = paths_in(normalised.batch.levels)
     quality, flags = columns.quality.tobytes(), columns.flags.tobytes()
-    shift = pb.Annotated(shift_us=normalised.shift_us).SerializeToString()
-    head = delimited(b"\x0a", message_of(normalised.batch.envelope, blocks=False).SerializeToString())
+    shift = pb.Annotated(shift_us=normalised.shift_us).SerializeToString() if normalised.shift_us else b""
+    head = delimited(b"\x0a", _without_blocks(normalised.batch.envelope))
     tail = delimited(b"\x1a", original) + _SCORING[SCORING]
     by_twin: dict[str, list[NormalisedBlock]] = {}
     for block in normalised.blocks:
@@ -125,10 +126,16 @@ def seal_parcel(
 def shared_fields(normalised: Normalised, digest: bytes = b"") -> bytes:
     """What all parcels of a batch say alike, for `encode_parcel`."""
     header = normalised.batch.header
-    return pb.Parcel(
-        device=header.device, stream=header.stream, number=header.number, digest=digest or normalised.batch.digest,
-        assurance=ASSURANCE_CODES[normalised.assurance],
-    ).SerializeToString()  # fmt: skip
+    return b"%b%b%b%b%b" % (
+        delimited(b"\x12", header.device.encode()), _STREAM[header.stream], _NUMBER[header.number],
+        delimited(b"\x2a", digest or normalised.batch.digest), _ASSURANCE[normalised.assurance],
+    )  # fmt: skip
+
+
+def _without_blocks(envelope: Envelope) -> bytes:
+    """The SignedBatch as parcels hold it."""
+    signature, kid = delimited(b"\x1a", envelope.signature), delimited(b"\x22", envelope.kid.encode())
+    return delimited(b"\x0a", envelope.header_bytes) + signature + kid
 
 
 def encode_parcel(content: ParcelContent, shared: bytes, key_epoch: int, salt: bytes, sealed: bytes) -> bytes:
