@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from didymos_learning import Flat, derive
 from didymos_learning.models import initial
-from didymos_training_orchestration.adapters.chunk_work import ChunkWork
+from didymos_training_orchestration.adapters.chunk_work import CPU, CUDA, ChunkWork
 from didymos_training_orchestration.adapters.simulated_clients import Chunk, ChunkSum, chunks
 from didymos_training_orchestration.adapters.window_shards import ShardClients
 
@@ -75,12 +75,29 @@ def growth(clients: int) -> list[Measure]:
     ]
 
 
+def on_cuda(load: Workload) -> list[Measure]:
+    """Wall time of a chunk on the CUDA device, against one CPU worker; nothing where torch finds none."""
+    if not torch.cuda.is_available():
+        print(f"{load.name} on CUDA: skipped, torch finds no device here", file=sys.stderr)
+        return []
+    folder, spec = load.data(), load.spec(3)
+    people, params = ShardClients(folder, load.task), initial(spec.model, derive(spec.seed, "init"))
+    works, chunk = [ChunkWork(people, device) for device in (CUDA, CPU)], Chunk.at(0, load.chunk)
+    totals = [work.train(spec, params, 1, chunk).total for work in works]
+    np.testing.assert_allclose(*totals, rtol=1e-4, atol=1e-2)
+    pairs = [[work.train(spec, params, 1, chunk).seconds for work in works] for _ in range(REPEATS)]
+    there, here = (statistics.median(column) for column in zip(*pairs, strict=True))
+    against = f"one CPU worker {load.chunk / here:,.0f}"
+    return [measure(f"{load.name} on CUDA", load.chunk / there, "clients/s", against=against, ratio=here / there)]
+
+
 def run(names: Sequence[str] = tuple(WORKLOADS)) -> list[Measure]:
     install()
     FOLDER.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     grown = [line for clients in GROWTH for line in growth(clients)] if "mlp" in names else []
-    return [*grown, *(chunk_against_bare(WORKLOADS[name]) for name in names)]
+    cuda = [line for name in names for line in on_cuda(WORKLOADS[name])]
+    return [*grown, *(chunk_against_bare(WORKLOADS[name]) for name in names), *cuda]
 
 
 if __name__ == "__main__":

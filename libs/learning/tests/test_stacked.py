@@ -18,6 +18,7 @@ from didymos_learning import (
     demo_spec,
     model_spec,
 )
+from didymos_learning.devices import CPU, CUDA
 from didymos_learning.engine import ChunkResult, Engine, train_chunk
 from didymos_learning.models import initial
 from didymos_learning.stackable import check_stackable
@@ -159,3 +160,17 @@ def test_one_generator_draws_what_a_new_one_of_each_seed_draws() -> None:
         again = luck.of(seed)
         for count in (64, 3, 1, 0):
             assert again.permutation(count).tolist() == fresh.permutation(count).tolist()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here")
+@pytest.mark.parametrize("local", [{}, {"optimiser": "adam", "lr": 0.01}], ids=["sgd", "adam"])
+def test_both_engines_give_on_cuda_what_they_give_on_the_cpu_to_1e_4(local: dict[str, Any]) -> None:
+    spec, clients = a_run(**local), clients_of(RAGGED)
+    start = initial(spec.model, 1)
+    for made in (
+        [train_chunk(Engine(spec.model, device), clients, start, spec, 1) for device in (CPU, CUDA)],
+        [train_stacked(StackedEngine(spec.model, device), clients, start, spec, 1) for device in (CPU, CUDA)],
+    ):
+        np.testing.assert_allclose(made[1].total / made[1].weight, made[0].total / made[0].weight, atol=1e-4)
+        for there, here in zip(made[1].trained, made[0].trained, strict=True):
+            assert there.loss == pytest.approx(here.loss, rel=1e-3)

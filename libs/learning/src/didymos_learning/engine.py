@@ -6,7 +6,7 @@ optimiser step a few operations on vectors. `torch.set_num_threads(1)` is the ca
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, huber_loss, mse_loss
 
+from didymos_learning.devices import CPU, device_of, fill
 from didymos_learning.errors import LearningError
 from didymos_learning.local import EngineLocal
 from didymos_learning.models import ForecastModule, build
@@ -54,14 +55,18 @@ class ChunkResult:
 
 
 class Engine:
-    """A module and its flat vectors; not for two threads at once."""
+    """A module and its flat vectors on one device; not for two threads at once. Vectors come and go as NumPy's.
 
-    def __init__(self, model: ModelSpec) -> None:
+    Raises LearningError `training.device_missing`.
+    """
+
+    def __init__(self, model: ModelSpec, device: str = CPU) -> None:
         self.model = model
         self.layout = model.layout
-        self.module: ForecastModule = build(model, 0)
-        self._params = torch.zeros(model.layout.size)
-        self._grads = torch.zeros(model.layout.size)
+        self._device = device_of(device)
+        self.module: ForecastModule = build(model, 0).to(self._device)
+        self._params = torch.zeros(model.layout.size, device=self._device)
+        self._grads = torch.zeros(model.layout.size, device=self._device)
         self.steps = 0  # of the optimiser, since this engine was made
         named = dict(self.module.named_parameters())
         for slot in self.layout.slots:
@@ -71,11 +76,14 @@ class Engine:
 
     def load(self, params: Flat) -> None:
         """The module gets these parameters (d,). Raises LearningError `training.layout_mismatched`."""
-        np.copyto(self._params.numpy(), self.layout.check(params))
+        fill(self._params, self.layout.check(params))
 
     def params(self) -> Flat:
         """A copy of the module's parameters (d,)."""
-        return self._params.numpy().copy()
+        return self._params.cpu().numpy().copy()
+
+    def _here(self, values: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(values).to(self._device)
 
     def predict(self, params: Flat, windows: Windows) -> Wide:
         """The scaled change (n,) that the model with `params` (d,) sees ahead, or the scores (n, classes) it gives."""
@@ -88,7 +96,7 @@ class Engine:
         out = np.empty(len(inputs) if outputs == 1 else (len(inputs), outputs))
         with torch.no_grad():
             for part in _parts(len(inputs), AT_ONCE):
-                out[part] = self.module(torch.from_numpy(inputs[part])).numpy()
+                out[part] = self.module(self._here(inputs[part])).cpu().numpy()
         return out
 
     def gradient(self, params: Flat, windows: Windows, huber: float | None) -> Flat:
@@ -96,10 +104,10 @@ class Engine:
         self.load(params)
         self._grads.zero_()
         for part in _parts(len(windows), AT_ONCE):
-            targets = torch.from_numpy(windows.targets[part])
-            loss = _loss(self.module(torch.from_numpy(windows.inputs[part])), targets, huber)
+            targets = self._here(windows.targets[part])
+            loss = _loss(self.module(self._here(windows.inputs[part])), targets, huber)
             (loss * (len(targets) / len(windows))).backward()  # type: ignore[no-untyped-call]
-        return self._grads.numpy().copy()
+        return self._grads.cpu().numpy().copy()
 
     def loss(self, params: Flat, windows: Windows, huber: float | None) -> float:
         """The mean loss over all windows at `params` (d,)."""
@@ -107,10 +115,9 @@ class Engine:
         total = 0.0
         with torch.no_grad():
             for part in _parts(len(windows), AT_ONCE):
-                targets = torch.from_numpy(windows.targets[part])
-                total += float(_loss(self.module(torch.from_numpy(windows.inputs[part])), targets, huber)) * len(
-                    targets
-                )
+                targets = self._here(windows.targets[part])
+                loss = _loss(self.module(self._here(windows.inputs[part])), targets, huber)
+                total += float(loss) * len(targets)
         return total / len(windows)
 
     def train(
@@ -128,16 +135,16 @@ class Engine:
 
         `drift`, `pull`, `only`: as `strategies.Local.train`; without a pull, `mu` pulls to the loaded parameters.
         """
-        inputs, targets = torch.from_numpy(windows.inputs), torch.from_numpy(windows.targets)
+        inputs, targets = self._here(windows.inputs), self._here(windows.targets)
         strength = local.mu if pull is None else pull[0]
-        anchor = (self._params.clone() if pull is None else torch.from_numpy(pull[1])) if strength else None
-        added = None if drift is None else torch.from_numpy(drift)
-        moving = None if only is None else torch.from_numpy(only)
+        anchor = (self._params.clone() if pull is None else self._here(pull[1])) if strength else None
+        added = None if drift is None else self._here(drift)
+        moving = None if only is None else self._here(only)
         step = _Stepper(self._params, self._grads, local.optimiser, rate)
         order = np.random.Generator(np.random.Philox(key=seed))
         left = local.max_steps or local.epochs * len(windows)
         for _ in range(local.epochs):
-            losses, shuffled = 0.0, torch.from_numpy(order.permutation(len(windows)))
+            losses, shuffled = 0.0, self._here(order.permutation(len(windows)))
             for part in _parts(len(windows), local.batch)[:left]:
                 chosen = shuffled[part]
                 self._grads.zero_()

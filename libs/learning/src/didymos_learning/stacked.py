@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from didymos_learning.devices import CPU, device_of, fill
 from didymos_learning.engine import ChunkResult, Trained
 from didymos_learning.errors import LearningError
 from didymos_learning.layout import Layout
@@ -25,14 +26,20 @@ from didymos_learning.vector import Flat, norm
 from didymos_learning.windows import ClientData
 
 AT_ONCE: Final = 64  # clients of one stack: their parameters, gradients and activations stay in the cache
+AT_ONCE_ON_CUDA: Final = 1024  # enough rows that a launch is a small share of a product
 KEPT_BYTES: Final = 64 << 20  # of stacked windows kept from one round to the next
 
 
 class StackedEngine:
-    """The blocks of K clients, made once and used again; not for two threads at once."""
+    """The blocks of K clients, made once and used again; not for two threads at once.
 
-    def __init__(self, model: ModelSpec) -> None:
+    Raises LearningError as `layers_of`, `training.device_missing`.
+    """
+
+    def __init__(self, model: ModelSpec, device: str = CPU) -> None:
         self.model, self.layout = model, model.layout
+        self.at_once = AT_ONCE if device == CPU else AT_ONCE_ON_CUDA
+        self._device = device_of(device)
         self._layers = layers_of(model)
         self._blocks: dict[int, _Block] = {}
         self._stacks: dict[tuple[int, ...], tuple[Sequence[ClientData], Stack]] = {}
@@ -48,8 +55,8 @@ class StackedEngine:
         plan = plan_of(stack, local, seeds)
         block = self._blocks.get(len(clients))
         if block is None:
-            block = self._blocks[len(clients)] = _Block(len(clients), self.layout, self._layers)
-        np.copyto(block.params.numpy(), self.layout.check(params))  # which may be read-only, as Ray's are
+            block = self._blocks[len(clients)] = _Block(len(clients), self.layout, self._layers, self._device)
+        fill(block.params, self.layout.check(params))  # which may be read-only, as Ray's are
         return block.train(stack, plan, local, rate), plan.losses()
 
     def _stack(self, clients: Sequence[ClientData]) -> Stack:
@@ -57,7 +64,7 @@ class StackedEngine:
         name = tuple(map(id, clients))
         if name in self._stacks:
             return self._stacks[name][1]
-        made = stack_of(clients)
+        made = stack_of(clients, self._device)
         if self._kept + made.bytes <= KEPT_BYTES:
             self._kept += made.bytes
             self._stacks[name] = (clients, made)
@@ -71,20 +78,22 @@ class _Block:
     clients: int
     layout: Layout
     layers: tuple[Linear, ...]
+    device: torch.device
     params: Tensor = field(init=False)
     grads: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.params = torch.zeros(self.clients, self.layout.size)
-        self.grads = torch.zeros(self.clients, self.layout.size)
+        self.params = torch.zeros(self.clients, self.layout.size, device=self.device)
+        self.grads = torch.zeros(self.clients, self.layout.size, device=self.device)
 
     def train(self, stack: Stack, plan: Plan, local: LocalSpec, rate: float) -> Flat:
         start = self.params[:1].clone() if local.mu else None
         moments = _Moments(self.params) if local.optimiser == "adam" else None
+        order = plan.order.to(self.device)
         for number, step in enumerate(plan.steps, start=1):
             active = len(step.rows)
             params, grads = self.params[:active], self.grads[:active]
-            owners = plan.order[:active, None]
+            owners = order[:active, None]
             inputs, targets = stack.inputs[owners, step.rows], stack.targets[owners, step.rows]
             step.errors = self._gradients(params, grads, inputs, targets, step.weights, local.huber)
             if start is not None:
@@ -94,7 +103,7 @@ class _Block:
             else:
                 moments.step(params, grads, number, rate)
         out = np.empty((self.clients, self.layout.size), dtype=np.float32)
-        out[plan.order.numpy()] = self.params.numpy()
+        out[plan.order.numpy()] = self.params.cpu().numpy()
         return out
 
     def _gradients(self, params: Tensor, grads: Tensor, inputs: Tensor, targets: Tensor, weights: Tensor,
@@ -172,8 +181,8 @@ def train_stacked(
     rate = spec.local.rate(round_, spec.rounds)
     total = np.zeros(engine.layout.size, dtype=np.float32)
     trained: list[Trained] = []
-    for begin in range(0, len(clients), AT_ONCE):
-        some = clients[begin : begin + AT_ONCE]
+    for begin in range(0, len(clients), engine.at_once):
+        some = clients[begin : begin + engine.at_once]
         seeds = [derive(spec.seed, "client", round_, client.subject) for client in some]
         after, losses = engine.train(some, params, spec.local, rate, seeds)
         updates = np.subtract(after, params, out=after)

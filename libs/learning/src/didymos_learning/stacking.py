@@ -27,8 +27,8 @@ class Stack:
         return 4 * (self.inputs.numel() + self.targets.numel())
 
 
-def stack_of(clients: Sequence[ClientData]) -> Stack:
-    """The fit windows of the clients, each flattened."""
+def stack_of(clients: Sequence[ClientData], device: torch.device) -> Stack:
+    """The fit windows of the clients, each flattened, on the device."""
     counts = np.array([len(client.fit) for client in clients], dtype=np.int64)
     width = prod(clients[0].fit.inputs.shape[1:])
     inputs = np.zeros((len(clients), max(int(counts.max()), 1), width), dtype=np.float32)
@@ -36,7 +36,7 @@ def stack_of(clients: Sequence[ClientData]) -> Stack:
     for at, client in enumerate(clients):
         inputs[at, : counts[at]] = client.fit.inputs.reshape(counts[at], width)
         targets[at, : counts[at]] = client.fit.targets
-    return Stack(torch.from_numpy(inputs), torch.from_numpy(targets), counts)
+    return Stack(torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device), counts)
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Plan:
         first = (self.taken - 1) // np.maximum(self.an_epoch, 1) * self.an_epoch
         for number, step in enumerate(self.steps):
             assert step.errors is not None  # noqa: S101 - asked for after training
-            errors = step.errors.numpy().astype(np.float64)
+            errors = step.errors.cpu().numpy().astype(np.float64)
             active = slice(0, len(errors))
             begin = (number - first[active]) * self.batch
             sums[active] += np.where(begin >= 0, errors * np.clip(self.counts[active] - begin, 0, self.batch), 0.0)
@@ -93,6 +93,7 @@ def plan_of(stack: Stack, local: LocalSpec, seeds: Sequence[int]) -> Plan:
     luck = _Luck()
     for at, client in enumerate(order):
         _fill(rows[at], real[at], int(stack.counts[client]), int(taken[client]), local, luck.of(seeds[client]))
+    device = stack.inputs.device
     plan = Plan(torch.from_numpy(order), taken[order], batches[order], stack.counts[order], local.batch)
     for number in range(most):
         active = int((plan.taken > number).sum())
@@ -101,8 +102,8 @@ def plan_of(stack: Stack, local: LocalSpec, seeds: Sequence[int]) -> Plan:
         weights = (np.arange(width) < sizes[:, None]) / sizes[:, None]
         plan.steps.append(
             Step(
-                torch.from_numpy(rows[:active, number, :width]),
-                torch.from_numpy(weights.astype(np.float32)),
+                torch.from_numpy(rows[:active, number, :width]).to(device),
+                torch.from_numpy(weights.astype(np.float32)).to(device),
             )
         )
     return plan

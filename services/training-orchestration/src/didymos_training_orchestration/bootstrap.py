@@ -19,6 +19,7 @@ from didymos_privacy import Recipient
 
 from didymos_training_orchestration.adapters.agreements import MarketAgreements
 from didymos_training_orchestration.adapters.attendance import Attendance
+from didymos_training_orchestration.adapters.chunk_work import CPU, CUDA
 from didymos_training_orchestration.adapters.client_states import ClientStates
 from didymos_training_orchestration.adapters.inline_clients import InlineTrainer
 from didymos_training_orchestration.adapters.journal import SqlJournal
@@ -99,8 +100,15 @@ async def _simulated(
 
     people = await asyncio.to_thread(load_clients, settings.source, GLUCOSE_TASK)
     if settings.engine == "inline":
-        return SimulatedClients(len(people), settings.clients_per_chunk, InlineTrainer(people), states)
-    trainer = await stack.enter_async_context(RayTrainer(settings.source, settings.workers, settings.ray_address))
+        return SimulatedClients(
+            len(people),
+            settings.clients_per_chunk,
+            InlineTrainer(people, CUDA if settings.gpus_per_worker else CPU),
+            states,
+        )
+    trainer = await stack.enter_async_context(
+        RayTrainer(settings.source, settings.workers, settings.ray_address, settings.gpus_per_worker)
+    )
     return SimulatedClients(len(people), settings.clients_per_chunk, trainer, states)
 
 

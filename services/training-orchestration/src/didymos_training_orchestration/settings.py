@@ -27,6 +27,7 @@ class SimulationSettings(Section):
     workers: int = Field(default=2, ge=1, le=1024)
     clients_per_chunk: int = Field(default=10, ge=1)
     ray_address: str | None = None
+    gpus_per_worker: float = Field(default=0.0, ge=0, le=1)  # share of a CUDA device; 0: workers train on the CPU
 
 
 class TrainingSettings(Settings, section="training-orchestration"):

@@ -5,6 +5,9 @@ from didymos_contracts.errors.row import Row
 TRAINING_ARCHITECTURE_UNKNOWN = Row(
     "training.architecture_unknown", 422, "INVALID_ARGUMENT", "never", "No such architecture or argument is installed"
 )
+TRAINING_DEVICE_MISSING = Row(
+    "training.device_missing", 503, "FAILED_PRECONDITION", "never", "This machine has no such device to train on"
+)
 TRAINING_STRATEGY_UNKNOWN = Row(
     "training.strategy_unknown", 422, "INVALID_ARGUMENT", "never", "No such strategy or setting is installed"
 )

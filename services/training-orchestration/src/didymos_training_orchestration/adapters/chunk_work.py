@@ -12,14 +12,19 @@ from didymos_training_orchestration.adapters.simulated_clients import Chunk, Chu
 if TYPE_CHECKING:
     from didymos_learning.engine import ChunkResult, Engine
 
+CPU: Final = "cpu"
+CUDA: Final = "cuda"
 MEMORY: Final = ""  # the name, which no subject has, of what a compressed chunk has not sent yet
 
 
 class ChunkWork:
-    """The clients of one process and its engine; one call at a time, others wait. The same bits in any process."""
+    """The clients of one process and its engine; one call at a time, others wait. The same bits in any process.
 
-    def __init__(self, clients: Sequence[ClientData]) -> None:
-        self._clients = clients
+    `device`: `cpu`, or `cuda`, whose bits are its own.
+    """
+
+    def __init__(self, clients: Sequence[ClientData], device: str = CPU) -> None:
+        self._clients, self._device = clients, device
         self._spec: RunSpec | None = None
         self._train: Callable[[Sequence[ClientData], Flat, int], ChunkResult] | None = None
         self._loop: Engine | None = None
@@ -29,7 +34,7 @@ class ChunkWork:
         """One chunk from `params` (d,). Raises LearningError as `train_chunk`."""
         with self._turn:
             if self._train is None or spec != self._spec:
-                self._spec, self._train = spec, training_of(spec)
+                self._spec, self._train = spec, training_of(spec, self._device)
             begun = perf_counter()
             done = self._train(self._clients[chunk.first : chunk.last], params, round_)
             return ChunkSum(done.total, done.weight, done.count, perf_counter() - begun)
@@ -41,7 +46,7 @@ class ChunkWork:
 
         with self._turn:
             if self._loop is None or self._loop.model != spec.model:
-                self._loop = loop_of(spec)
+                self._loop = loop_of(spec, self._device)
             begun = perf_counter()
             clients = self._clients[chunk.first : chunk.last]
             done = train_chunk(self._loop, clients, params, spec, round_, carried=carried)
@@ -52,16 +57,16 @@ class ChunkWork:
             return ChunkSum(total, done.weight, done.count, perf_counter() - begun, {**done.states, **unsent})
 
 
-def loop_of(spec: RunSpec) -> "Engine":
+def loop_of(spec: RunSpec, device: str = CPU) -> "Engine":
     """The loop engine, in one thread."""
     import torch
     from didymos_learning.engine import Engine
 
     torch.set_num_threads(1)
-    return Engine(spec.model)
+    return Engine(spec.model, device)
 
 
-def training_of(spec: RunSpec) -> Callable[[Sequence[ClientData], Flat, int], "ChunkResult"]:
+def training_of(spec: RunSpec, device: str = CPU) -> Callable[[Sequence[ClientData], Flat, int], "ChunkResult"]:
     """`train_chunk` by the engine of the run, in one thread. Raises LearningError if that engine cannot."""
     from didymos_learning.engine import train_chunk
     from didymos_learning.stacked import StackedEngine, train_stacked
@@ -71,7 +76,7 @@ def training_of(spec: RunSpec) -> Callable[[Sequence[ClientData], Flat, int], "C
 
         torch.set_num_threads(1)
         check_stackable(spec)
-        stacked = StackedEngine(spec.model)
+        stacked = StackedEngine(spec.model, device)
         return lambda clients, params, round_: train_stacked(stacked, clients, params, spec, round_)
-    engine = loop_of(spec)
+    engine = loop_of(spec, device)
     return lambda clients, params, round_: train_chunk(engine, clients, params, spec, round_)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from didymos_learning import Carried, ClientData, Flat, RunSpec
 
-from didymos_training_orchestration.adapters.chunk_work import ChunkWork
+from didymos_training_orchestration.adapters.chunk_work import CPU, ChunkWork
 from didymos_training_orchestration.adapters.simulated_clients import Chunk, ChunkSum
 
 
@@ -14,8 +14,8 @@ class InlineTrainer:
 
     width = 1
 
-    def __init__(self, clients: Sequence[ClientData]) -> None:
-        self._work = ChunkWork(clients)
+    def __init__(self, clients: Sequence[ClientData], device: str = CPU) -> None:
+        self._work = ChunkWork(clients, device)
         self._params: Flat | None = None
 
     async def begin(self, params: Flat) -> None:

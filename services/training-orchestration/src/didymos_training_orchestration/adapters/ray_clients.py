@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 
 from didymos_learning import Carried, Flat, RunSpec
 
+from didymos_training_orchestration.adapters.chunk_work import CPU, CUDA
 from didymos_training_orchestration.adapters.fast_lane import home
 from didymos_training_orchestration.adapters.lanes import Lanes
 from didymos_training_orchestration.adapters.simulated_clients import Chunk, ChunkLostError, ChunkSum, load_clients
@@ -55,8 +56,8 @@ ray.shutdown()
 class TrainerActor:
     """Runs in a worker: the clients of its source, loaded once. Code comes by reference, never pickled."""
 
-    def __init__(self, source: str) -> None:
-        self._source = Path(source)
+    def __init__(self, source: str, device: str) -> None:
+        self._source, self._device = Path(source), device
         self._work: Any = None
         self._spec: tuple[bytes, RunSpec] | None = None
 
@@ -94,16 +95,19 @@ class TrainerActor:
         if self._spec is None or self._spec[0] != spec_json:
             spec = RunSpec.from_json(spec_json)
             if self._spec is None or self._spec[1].model.task != spec.model.task:
-                self._work = ChunkWork(load_clients(self._source, spec.model.task))
+                self._work = ChunkWork(load_clients(self._source, spec.model.task), self._device)
             self._spec = (spec_json, spec)
         return self._spec[1]
 
 
 class RayTrainer:
-    """Fills `Trainer` with `workers` actors of one CPU each. `async with RayTrainer(...)`: actors end with it."""
+    """Fills `Trainer` with `workers` actors of one CPU each. `async with RayTrainer(...)`: actors end with it.
 
-    def __init__(self, source: Path, workers: int, address: str | None = None) -> None:
-        self._source, self._workers, self._address = source, workers, address
+    `gpus`: the share of a CUDA device that each takes to train on; 0: none, they train on the CPU.
+    """
+
+    def __init__(self, source: Path, workers: int, address: str | None = None, gpus: float = 0.0) -> None:
+        self._source, self._workers, self._address, self._gpus = source, workers, address, gpus
         self._actors: list[Any] = []
         self._near: list[bool] = []  # whether the actor of this number is on our node
         self._params: Any = None
@@ -139,9 +143,14 @@ class RayTrainer:
         except BaseException:
             self._end_node()
             raise
-        made = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0, runtime_env={"env_vars": environment()})
+        made = ray.remote(
+            num_cpus=1, num_gpus=self._gpus, max_restarts=-1, max_task_retries=0,
+            runtime_env={"env_vars": environment()},
+        )  # fmt: skip
         actor: Any = made(TrainerActor)
-        self._actors = [actor.remote(str(self._source.resolve())) for _ in range(self._workers)]
+        self._actors = [
+            actor.remote(str(self._source.resolve()), CUDA if self._gpus else CPU) for _ in range(self._workers)
+        ]
         here = ray.get_runtime_context().get_node_id()
         self._near = [node == here for node in ray.get([each.node.remote() for each in self._actors])]
 
