@@ -96,7 +96,7 @@ def beats(folder: Path, task: TaskSpec) -> tuple[list[ClientData], list[ClientDa
         rows = _beats(own, float(usual))
         none = _picked(rows, np.zeros(len(rows.truth), dtype=np.bool_))
         if own["split"][0] == "DS1":
-            thinned = (rows.truth != 0.0) | (np.cumsum(rows.truth == 0.0) % 10 == 0)
+            thinned = (rows.truth != 0.0) | (np.cumsum(rows.truth == 0.0) % 3 == 0)
             trains.append(example_data(record, [_picked(rows, thinned), none, none, none], task))
         else:
             edges = np.array([0.0, 5.0, 6.5, 8.0, 60.0]) * MINUTE_360

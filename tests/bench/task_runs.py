@@ -23,6 +23,8 @@ from didymos_learning.spec import Arguments
 from tests.bench import task_readers as readers
 
 SEED: Final = bytes(32)
+MEAN: Final = StrategySpec("fedavg", {})
+MOMENTUM: Final = StrategySpec("fedavgm", {"momentum": 0.8})
 FOLDS: Final = 5
 
 
@@ -45,17 +47,20 @@ class Task:
     folds: Callable[[Path, TaskSpec], Sequence[Fold]]
 
 
-def _spec(arch: str, args: Arguments, task: TaskSpec, local: LocalSpec, rounds: int, own_epochs: int) -> RunSpec:
+def _spec(
+    arch: str, args: Arguments, task: TaskSpec, local: LocalSpec, rounds: int, strategy: StrategySpec = MOMENTUM
+) -> RunSpec:
+    """Own models train as many epochs as the run has rounds."""
     return RunSpec(
         model=model_spec(arch, args, task),
         local=local,
-        strategy=StrategySpec("fedavgm", {"momentum": 0.8}),
+        strategy=strategy,
         rounds=rounds,
         cohort=CohortSpec(1, 1, 1, 8192.0),
         seed=SEED,
         masking="none",
         engine="loop",
-        personal=PersonalSpec((1, 3), local.lr / 5, (0.3,), (0.1, 1.0), 0.7, own_epochs, local.lr),
+        personal=PersonalSpec((1, 3), local.lr / 5, (0.3,), (0.1, 1.0), 0.7, rounds, local.lr),
         validation=b"",
     )
 
@@ -93,27 +98,27 @@ TASKS: Final = {
         Task("glucose", "lstm 32, 30 minutes ahead, mg/dL", "last value", replace(demo_spec(SEED)), _glucose),
         Task(
             "beats", "cnn1d 16, 4 classes of beats, MIT-BIH DS1 to DS2", "majority",
-            _spec("cnn1d", {"width": 16, "groups": 4, "skip": 1}, BEATS, _local(128, 4e-3), 12, 12),
+            _spec("cnn1d", {"width": 16, "groups": 4, "skip": 1}, BEATS, _local(32, 4e-3), 30, MEAN),
             lambda folder, task: [Fold(*readers.beats(folder, task))],
         ),
         Task(
             "activity", "cnn2d 16 on spectra, 5 activities, phone, 5 folds by person", "majority",
-            _spec("cnn2d", {"width": 16, "groups": 4, "planes": 8, "skip": 0}, ACTIVITY, _local(64, 3e-3), 15, 15),
+            _spec("cnn2d", {"width": 16, "groups": 4, "planes": 8, "skip": 0}, ACTIVITY, _local(16, 6e-3), 30, MEAN),
             _activity,
         ),
         Task(
             "engines", "gru 32, remaining life, C-MAPSS (simulated), cycles", "mean",
-            _spec("gru", {"units": 32, "skip": 1}, ENGINES, _local(128, 5e-3), 9, 9),
+            _spec("gru", {"units": 32, "skip": 1}, ENGINES, _local(32, 5e-3), 30),
             lambda folder, task: _together(readers.engines(folder, task)),
         ),
         Task(
             "homes", "mlp 64, load of the next hour, kWh", "last value",
-            _spec("mlp", {"width": 64, "skip": 0}, HOMES, _local(128, 2e-3), 9, 9),
+            _spec("mlp", {"width": 64, "skip": 0}, HOMES, _local(128, 2e-3), 30),
             lambda folder, task: _together(readers.homes(folder, task)),
         ),
         Task(
             "wind", "transformer 32, power in ten minutes, kW", "last value",
-            _spec("transformer", WIND_SIZES, WIND, _local(128, 2e-3), 6, 6),
+            _spec("transformer", WIND_SIZES, WIND, _local(128, 2e-3), 20),
             lambda folder, task: _together(readers.wind(folder, task)),
         ),
     )
