@@ -12,6 +12,7 @@ from didymos_did import TwinId, sign_erasure
 from didymos_provenance import (
     TILE_WIDTH,
     Bundle,
+    ProvenanceError,
     TlogProof,
     b64url,
     decode_entries,
@@ -65,11 +66,11 @@ async def tell(client: Client, public: Public, twin: TwinId, proofs: Path | None
         for run in said["runs"]:
             for use in run["rounds"]:
                 if use["event"] is not None:
-                    use["proved"] = await _proved(public, use, policy, proofs / f"{run['run']}-{use['round']}.proof")
+                    use["proved"] = await proved(public, use, policy, proofs / f"{run['run']}-{use['round']}.proof")
     return said
 
 
-async def _proved(public: Public, use: dict[str, Any], policy: bytes, path: Path) -> str:
+async def proved(public: Public, use: dict[str, Any], policy: bytes, path: Path) -> str:
     """`logged at <time>`, once the entry of the round is found under a checkpoint that log and witnesses of the policy
     signed; else why it is not proved. The proof is kept, with the entry in front of it.
     """
@@ -78,6 +79,8 @@ async def _proved(public: Public, use: dict[str, Any], policy: bytes, path: Path
         entry = await _entry(public, proof, policy)
     except Problem as problem:
         return f"not proved: {problem.row.code}"
+    except ProvenanceError as error:
+        return f"not proved: {error.code}"
     found = parse_entry(entry)
     facts = dict(found.facts)
     if found.kind == "round.closed" and facts.get("params") != b64url(bytes.fromhex(use["params_digest"])):

@@ -78,12 +78,19 @@ def _verdict(facts: Facts) -> str:
     """One sentence that says whether it helped."""
     subjects = facts.evaluation["subjects"]
     if not subjects:
-        return "Nobody reported errors of twins."
+        return _loss_verdict(facts.evaluation.get("losses") or {})
     gain, unit = gain_over(subjects, "rmse_last_value"), _unit(facts)
     if gain.low > 0:
         said = f"Its models are {gain.mean:.2f} {unit} better than the last value"
         return f"{said}, 95 % interval {gain.low:.2f} to {gain.high:.2f}."
     return "Whether its models are better than the last value cannot be told from these twins."
+
+
+def _loss_verdict(losses: Json) -> str:
+    if not losses.get("losses") or not losses["naive"]:
+        return "How good its models are was told by nobody."
+    better = 100.0 * (1.0 - float(losses["losses"][-1][1]) / float(losses["naive"]))
+    return f"Its held-out loss is {abs(better):.0f} % {'below' if better > 0 else 'above'} that of the naive answer."
 
 
 def _losses(losses: Json | None) -> str:
@@ -100,7 +107,7 @@ def _losses(losses: Json | None) -> str:
         figure(
             losses_picture(found, float(losses["naive"])),
             f"Mean squared error in scaled units on {losses['windows']:,} windows of {losses['source']}. "
-            f"At the end {better:.0f} % below the naive answer.",
+            f"At the end {abs(better):.0f} % {'below' if better > 0 else 'above'} the naive answer.",
         ),
         folded("The figures", _table(("round", "loss"), rows)),
     )

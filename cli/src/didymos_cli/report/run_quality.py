@@ -1,6 +1,7 @@
 """Of a run: what its models gain, twin by twin and tenth by tenth, for whom they fail, and what moved."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from statistics import median
 from typing import Any, Final
@@ -127,7 +128,7 @@ def _fairness(subjects: Sequence[Json], groups: Mapping[str, str], unit: str) ->
         for one, errors in zip(subjects, people, strict=True):
             if of(one):
                 split.setdefault(of(one), []).append(errors)
-        found = declared(split)
+        found = [replace(one, name=one.name[-20:]) for one in declared(split)]
         if len(found) > 1:
             parts += [f"<h3>By {title}</h3>", _gap(found, title, unit), _groups_table(title, found)]
         elif title == "declared group" and groups:
@@ -140,7 +141,7 @@ def _fairness(subjects: Sequence[Json], groups: Mapping[str, str], unit: str) ->
 def _ways(groups: Mapping[str, str]) -> tuple[tuple[str, Callable[[Json], str]], ...]:
     """How twins may be told apart: by the site that reported, and as somebody declared."""
     return (
-        ("site", lambda one: str(one["site"])[-8:]),
+        ("site", lambda one: str(one["site"])),
         ("declared group", lambda one: groups.get(str(one["twin"]), "")),
     )
 

@@ -16,10 +16,12 @@ async def erase_subject(twin: TwinId, units: Units, objects: Objects, clock: Clo
     async def kept(work: Work) -> tuple[list[Model], list[bytes]]:
         models = [one for one in await work.registry.of_twin(twin) if one.state is not ModelState.ERASED]
         reports = await work.registry.reports_of(twin)
-        return models, [model.params for model in models] + [report.model for report in reports if report.model]
+        return models, [model.params for model in models] + [report.model for report in reports]
 
     models, digests = await units(kept)
-    for digest in digests:
+    if not digests:
+        return ()
+    for digest in filter(None, digests):
         await objects.drop(digest)
     gone = tuple(erased(model, clock.now()) for model in models)
 
