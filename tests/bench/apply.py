@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
@@ -184,8 +185,8 @@ async def lines() -> list[Measure]:
                 records = packed(batches(count, shape))
                 for stored in (False, True):
                     taken, naive = await _in_turn(
-                        lambda stored=stored, records=records: bench.ours(records, stored=stored),
-                        lambda stored=stored: bench.naive(rows, stored=stored),
+                        partial(bench.ours, records, stored=stored),
+                        partial(bench.naive, rows, stored=stored),
                     )
                     goal = 12.0 if shape.name == "D" else None
                     found.append(

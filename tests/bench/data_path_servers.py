@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from typing import Final
 
@@ -167,8 +168,8 @@ async def apply_lines(redis: str, postgres: str) -> list[Measure]:
         for shape in SHAPES:
             records = apply.packed(apply.batches(apply.BATCHES[shape.name], shape))
             hot, stored, fields, kept = await in_turn(
-                lambda records=records: bench.ours(records, stored=False),
-                lambda records=records: bench.ours(records, stored=True),
+                partial(bench.ours, records, stored=False),
+                partial(bench.ours, records, stored=True),
                 lambda: bench.naive(rows, stored=False),
                 lambda: bench.naive(rows, stored=True),
             )

@@ -1,5 +1,8 @@
 """The latest reading of a column is the same, read where it lies or out of all that is decoded."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from didymos.ingestion.v1 import ingestion_types_pb2 as pb
@@ -23,7 +26,7 @@ PROFILE = parse_profile(
     {"name": "place", "kind": "point"}, {"name": "note", "kind": "text"}, {"name": "acid", "unit": "mol/L"},
     {"name": "level", "unit": "mg/dL", "hard": [-1e6, 1e6]}, {"name": "heat", "unit": "K"}]}"""
 )
-MADE = {
+MADE: dict[str, tuple[str, Callable[[int, np.random.Generator], Any]]] = {
     "level": ("mg/dL", lambda n, draw: draw.normal(0, 4e5, n)),
     "heat": ("Cel", lambda n, draw: draw.normal(0, 100, n).astype(np.float32)),
     "acid": ("[pH]", lambda n, draw: draw.uniform(0, 14, n)),

@@ -1,5 +1,8 @@
 """Batches that are normalised together come out as each alone, bit for bit."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from didymos_readings import (
     Column,
@@ -20,7 +23,7 @@ KINDS = parse_profile(
     {"name": "level", "unit": "mg/dL", "hard": [0, 500], "soft": [60, 200], "max_rate": 1, "flat_n": 3}],
     "other": {"kind": "number"}}"""
 )
-COLUMNS = {
+COLUMNS: dict[str, tuple[str, Callable[[int, np.random.Generator], Any]]] = {
     "open": ("", lambda n, draw: draw.random(n) > 0.5),
     "place": ("", lambda n, draw: draw.uniform(-80, 81 if draw.random() < 0.9 else 300, (n, 3))),
     "acid": ("[pH]", lambda n, draw: draw.uniform(0, 14, n)),

@@ -25,14 +25,14 @@ Value = float | bool | str | tuple[float, float, float] | None
 class LatestReading(NamedTuple):
     """Of n > 0 accepted readings of a column the last in merge order: latest time, then highest index.
 
-    `value` is in `unit`; None: a retraction. `index` counts in the batch. `qualities`: a byte of each of the n.
+    `value` is in `unit`; None: a retraction. `running` counts in the batch. `qualities`: a byte of each of the n.
     """
 
-    property: str
+    name: str  # of the property
     unit: str
     value: Value
     observed_at_us: int
-    index: int
+    running: int
     quality: int
     flags: int
     qualities: bytes

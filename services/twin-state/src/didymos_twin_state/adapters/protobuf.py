@@ -22,6 +22,7 @@ from didymos_twin_state.domain.command import (
 )
 from didymos_twin_state.domain.twin import Cell, Lifecycle, Model, Relation, Scalar, TwinState, Wish
 
+_ASSURANCES: Final = frozenset(Assurance.values())
 SEQUENCE_BITS: Final = 24  # the sequence of a reading is number * 2^24 + its running index in the batch
 
 
@@ -73,8 +74,7 @@ def reported_message(name: str, cell: Cell) -> types.Reported:
 
 def _assurance(number: int) -> Assurance.ValueType:
     """Of what a later version adds, unspecified."""
-    known = number in Assurance.values()
-    return Assurance.ValueType(number) if known else Assurance.ASSURANCE_UNSPECIFIED
+    return Assurance.ValueType(number) if number in _ASSURANCES else Assurance.ASSURANCE_UNSPECIFIED
 
 
 def desired_message(name: str, wish: Wish) -> types.Desired:

@@ -215,8 +215,8 @@ class Partition:
     async def _parcels(self, name: str, rows: Sequence[ParcelRow]) -> None:
         """All that one record holds of one twin: one state, one change. Nothing is kept before history was asked."""
         twin = await self._twin(name)
-        after, cells, admissions = apply_parcels(twin, [row.parcel for row in rows])
-        admissions, late = await self._looked_up(name, rows, admissions)
+        after, cells, found = apply_parcels(twin, [row.parcel for row in rows])
+        admissions, late = await self._looked_up(name, rows, found)
         for parcel in late:
             after, placed = place(after, parcel)
             cells |= placed

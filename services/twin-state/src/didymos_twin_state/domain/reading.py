@@ -1,5 +1,6 @@
 """Applying readings: a pure merge that ends in one state, whatever the order. data-path.md section 8."""
 
+import builtins
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -30,11 +31,11 @@ class Column:
     indices: NDArray[np.int64]
     retracts: bool = False
 
-    @property
+    @builtins.property  # `property` is a field here
     def readings(self) -> int:
         return len(self.times_us)
 
-    @property
+    @builtins.property  # `property` is a field here
     def qualities(self) -> bytes:
         return self.quality.tobytes()
 
@@ -92,15 +93,15 @@ def merged(cells: Mapping[str, Cell], parcel: OpenParcel) -> dict[str, Cell]:
         latest = column.latest() if isinstance(column, Column) else column
         if latest is None:
             continue
-        held = won.get(latest.property) or cells.get(latest.property)
+        held = won.get(latest.name) or cells.get(latest.name)
         if held is not None and held.observed_at_us > latest.observed_at_us:
             continue
         cell = Cell(
-            latest.value, latest.observed_at_us, parcel.device, parcel.stream, parcel.number, latest.index,
+            latest.value, latest.observed_at_us, parcel.device, parcel.stream, parcel.number, latest.running,
             latest.quality, latest.flags, latest.unit, parcel.turn, parcel.assurance,
         )  # fmt: skip
         if held is None or cell.order > held.order:
-            won[latest.property] = cell
+            won[latest.name] = cell
     return won
 
 
