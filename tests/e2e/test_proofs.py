@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import httpx
 from didymos_cli.client import Client, Seen, http_client
+from didymos_cli.erasure_steps import Public, proved
 from didymos_cli.owner import Given, give_grant, register_twin, revoke_grant, window
 from didymos_cli.up import Running, running_house
 from didymos_contracts.errors import Problem
@@ -18,7 +19,7 @@ from didymos_did import Budget, Ed25519Signer, ProofKey, Terms, TwinId, instant_
 from didymos_did.proofs import parse_instant
 from didymos_kit.house import Where
 from didymos_kit.keyring import KeyRing
-from didymos_provenance import Exit, verify_bundle
+from didymos_provenance import Exit, event_id, verify_bundle
 from didymos_testing.did import INSTITUTE, a_signer, a_terms
 from didymos_testing.house import ROOT, free_port
 
@@ -126,6 +127,14 @@ async def test_what_the_real_rooms_did_is_proved_and_a_revocation_shows(tmp_path
         ] is Exit.VALID
         exit_, status = await house.exit_of(await house.bundle(owner, "grant", given.id))
         assert (exit_, status.startswith("no revocation")) == (Exit.VALID, True)
+        public, use = Public(house.http, house.running.house.origin), {"params_digest": "00" * 32}
+        use["event"] = event_id("grant.issued", given.id).hex()
+        policy = await public.read("/ledger/v1/policy")
+        assert (await proved(public, use, policy, tmp_path / "grant.proof")).startswith("logged at")
+        assert (tmp_path / "grant.proof").read_bytes().startswith(b'{"at":')
+        assert (await proved(public, use, b"", tmp_path / "x")).startswith("not proved: ledger.")  # nobody is trusted
+        unknown = {**use, "event": "00" * 16}
+        assert await proved(public, unknown, policy, tmp_path / "x") == "not proved: platform.not_found"
         await revoke_grant(owner, given)
         async with asyncio.timeout(15):
             while not status.startswith("revoked since"):

@@ -101,13 +101,15 @@ def _losses(losses: Json | None) -> str:
         return section(title, soft(f"No data to judge on ({losses['source']})."))
     found = [(int(number), float(loss)) for number, loss in losses["losses"]]
     better = 100.0 * (1.0 - found[-1][1] / losses["naive"]) if losses["naive"] else 0.0
+    lowest = min(found, key=lambda pair: pair[1])[0]
     rows = [("", [str(number), f"{loss:.4f}"]) for number, loss in found]
     return section(
         title,
         figure(
             losses_picture(found, float(losses["naive"])),
             f"Mean squared error in scaled units on {losses['windows']:,} windows of {losses['source']}. "
-            f"At the end {abs(better):.0f} % {'below' if better > 0 else 'above'} the naive answer.",
+            f"At the end {abs(better):.0f} % {'below' if better > 0 else 'above'} the naive answer; "
+            f"lowest after round {lowest}.",
         ),
         folded("The figures", _table(("round", "loss"), rows)),
     )
