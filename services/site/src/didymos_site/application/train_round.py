@@ -43,7 +43,9 @@ async def train_round(order: TrainOrder, digest: Digest, ports: Ports) -> bytes:
     signal = ports.voice.say(header, b"", said)
     booked = tuple(admitted.grants[twin] for twin in trained.twins)
     ports.store.keep(Kept(header, order.step, digest, signal, vector=vector, booked=booked))
+    fault_point("site.kept")
     await ports.objects.deliver(vector)
+    fault_point("site.delivered")
     return signal
 
 
