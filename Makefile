@@ -60,7 +60,7 @@ fuzz: setup ## fuzz every decoder with coverage as the guide, 20 s each (ARGS="6
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 chaos: setup ## kill -9 at random points, 20 times
-	@$(BIN)/pytest -m "chaos and not servers" tests/chaos $(ARGS)
+	@$(BIN)/pytest -m "chaos and not servers" tests/chaos tests/integration/test_sites.py $(ARGS)
 
 chaos-servers: servers ## kill -9 of services and of real servers under load (ARGS="--kills 100 -k data_path")
 	@eval "$$($(BIN)/python tools/servers.py env)" && $(BIN)/pytest -m "servers and chaos" tests/integration tests/chaos $(ARGS)
