@@ -21,8 +21,8 @@ _HEAD: Final = Struct("<5d")  # level, spread, step, move, width (NaN: none)
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """Parameters (d,), or as `Together.pack` gives them; the client's scale; half of the 80 % interval in the unit of the
-    readings, if known."""
+    """Parameters (d,), or as `Together.pack` gives them; the client's scale; half of the 80 % interval in the unit of
+    the readings, if known."""
 
     params: Flat
     scale: Scale
