@@ -17,11 +17,10 @@ from didymos_kit.house import House
 from didymos_ledger.application.ports import EntryLog
 from didymos_ledger.bootstrap import bootstrap
 from didymos_ledger.domain.batch import EntryDraft
-from didymos_ledger.domain.provable import event_id
 from didymos_ledger.settings import LedgerSettings
 from didymos_marketplace.bootstrap import bootstrap as market_bootstrap
 from didymos_marketplace.settings import MarketplaceSettings
-from didymos_provenance import Note, Verdict, decode_entries, parse_checkpoint, parse_note, verify_bundle
+from didymos_provenance import Note, Verdict, decode_entries, event_id, parse_checkpoint, parse_note, verify_bundle
 
 from didymos_testing.house import World, a_house, served
 from didymos_testing.market import Market, Person, a_person, a_person_of

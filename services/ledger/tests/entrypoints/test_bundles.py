@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from didymos_did import Ed25519Signer
-from didymos_ledger.domain.provable import event_id, round_id
-from didymos_provenance import Exit, Verdict, b64url, thread_of, verify_bundle
+from didymos_ledger.domain.provable import round_id
+from didymos_provenance import Exit, Verdict, b64url, event_id, thread_of, verify_bundle
 from didymos_testing.did import INSTITUTE, STRANGER
 from didymos_testing.kit import problem_codes
 from didymos_testing.ledger import Ledger, a_ledger

@@ -16,11 +16,11 @@ from didymos_contracts.topics import LEDGER
 from didymos_kit.eventlog import Stored
 from didymos_kit.keyring import KeyRing
 from didymos_ledger.bootstrap import bootstrap
-from didymos_ledger.domain.provable import event_id
 from didymos_ledger.keys import Keys
 from didymos_ledger.settings import LedgerSettings
 from didymos_provenance import (
     Exit,
+    event_id,
     leaf_hash,
     open_checkpoint,
     parse_checkpoint,
