@@ -71,8 +71,8 @@ def main() -> None:
     people = [client_data(name, series, spec.model.task) for name, series in read_glucose(DATA).items()]
     params = federate(spec, [people[site::8] for site in range(8)])
     engine, horizon = Engine(spec.model), spec.model.task.horizon
-    inside, fixed, total, kept, false, caught = 0, 0, 0, [], 0, 0
-    alarmed, withdrawn, personal_count = 0, 0, 0
+    inside = fixed = total = false = caught = alarmed = withdrawn = personal_count = 0
+    covers = list[float]()
     for person in people:
         personal = personalise(engine, person, params, spec)
         gate = np.concatenate([left(engine, personal.params, person, part) for part in (person.gate_a, person.gate_b)])
@@ -83,7 +83,7 @@ def main() -> None:
         covered = np.abs(test) <= widths
         inside, total = inside + int(covered.sum()), total + len(test)
         fixed += 0 if start is None else int((np.abs(test) <= start).sum())
-        kept.append(float(covered.mean()))
+        covers.append(float(covered.mean()))
         ordinary = np.concatenate([left(engine, personal.params, person, person.fit), gate])
         false += int(alarms(p_values(test, ordinary)).sum())
         strange = np.zeros(len(test))
@@ -99,7 +99,7 @@ def main() -> None:
     print(
         f"80 % intervals on held-out time: adaptive {inside / total:.1%}, fixed {fixed / total:.1%}; {total:,} windows"
     )
-    print(f"per person: adaptive {min(kept):.1%} to {max(kept):.1%}")
+    print(f"per person: adaptive {min(covers):.1%} to {max(covers):.1%}")
     print(
         f"alarms (3 of 5 with p < 0.001): {false} on {total:,} untouched windows, {false / total * WEEK:.1f} a week;"
         f" a jump of {JUMP:g} mg/dL for 5 readings found in {caught} of {len(people)};"

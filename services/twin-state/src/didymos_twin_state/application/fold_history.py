@@ -79,7 +79,7 @@ async def fold_twin(due: Due, profile: Profile | None, now_us: int, folder: Fold
             readings += parcel.count
             if len(taken) % TURN == 0:
                 await asyncio.sleep(0)
-            for name in {column.property for column in parcel.columns}:
+            for name in {column.property for column in parcel.whole}:
                 slabs.setdefault(name, []).extend(slabs_of(parcel, name))
             if len(taken) >= PARCELS or readings >= READINGS:
                 break

@@ -96,7 +96,7 @@ class Readings:
 
 def slabs_of(parcel: OpenParcel, name: str) -> list[Slab]:
     """The readings of a property in a parcel, a slab a column."""
-    return [_slab(parcel, column) for column in parcel.columns if column.property == name and len(column.times_us)]
+    return [_slab(parcel, column) for column in parcel.whole if column.property == name and len(column.times_us)]
 
 
 def joined(slabs: Iterable[Slab]) -> Slab:

@@ -73,6 +73,14 @@ class OpenParcel:
     def count(self) -> int:
         return sum([column.readings for column in self.columns])
 
+    @property
+    def whole(self) -> tuple[Column, ...]:
+        """Its columns with all their readings. Raises TypeError where only the latest of each was read."""
+        columns = tuple(column for column in self.columns if isinstance(column, Column))
+        if len(columns) != len(self.columns):
+            raise TypeError("of this parcel only the latest readings were opened")
+        return columns
+
 
 def newest(column: Column) -> int:
     """Index of the last reading in merge order: latest time, then highest index."""
