@@ -63,7 +63,7 @@ class World:
     async def hold(self, parcel: OpenParcel) -> None:
         part, at = part_of(TWIN_ID), len(self.parcels)
         self.parcels[parcel.offset] = parcel
-        times = np.concatenate([column.times_us for column in parcel.columns])
+        times = np.concatenate([column.times_us for column in parcel.whole])
         row = ParcelRow(parcel, 0, 1, b"", b"", int(times.min()), int(times.max()))
         claimed = await self.history.claim(part, "test")
         await self.history.checkpoint(part, claimed.epoch, Marks(at, 0), Marks(at + 1, 0), Dirty(parcels=[row]))
@@ -150,7 +150,7 @@ async def test_rollups_say_what_the_readings_say(
     found, expected = await folded.aggregate(**span, **asked), await raw.aggregate(**span, **asked)
     assert expected.rollups == 0
     assert found.buckets.begins_us.tolist() == expected.buckets.begins_us.tolist()
-    scale = sum(abs(v) for p in parcels for v in p.columns[0].values)  # type: ignore[arg-type]
+    scale = sum(abs(v) for p in parcels for v in p.whole[0].values)  # type: ignore[arg-type]
     assert np.allclose(found.buckets.values, expected.buckets.values, rtol=1e-12, atol=1e-12 * scale)
 
 

@@ -26,7 +26,7 @@ def oracle(parcels: list[OpenParcel], span: tuple[int, int], least: int) -> list
     """Reading by reading: of one device and time the last in merge order, unless that takes it back."""
     held: dict[tuple[int, str], tuple[tuple[int, int], bool, int, float]] = {}
     for parcel in parcels:
-        for column in parcel.columns:
+        for column in parcel.whole:
             for at, index in enumerate(column.indices.tolist()):
                 key, order = (int(column.times_us[at]), parcel.device), (parcel.number, index)
                 value = float(column.values[at])  # type: ignore[arg-type]
