@@ -58,6 +58,10 @@ WINDOW: Final = 12  # readings that are there before
 TASK: Final = "forecast:features/glucose/level:1800s"
 SPEC: Final = demo_spec(bytes(32))
 SLICE: Final = 500
+STAGES: Final = {
+    "reading_to_state": "acceptance to state", "apply": "applying a slice",
+    "reading_to_forecast": "change to the end of its batch", "forecast_batch": "a batch of forecasts",
+}  # fmt: skip
 CONNECTIONS: Final = 8
 GOAL_SECONDS: Final = 2.0
 WARM_SECONDS: Final = 3_600.0
@@ -253,6 +257,7 @@ async def measured(twins: int, rate: float, seconds: float) -> list[Measure]:
         await prepared(world, folder, people, heard)
         chosen = random.Random(7).sample(people, min(twins, int(rate * seconds)))
         given = [(each.twin, each.reading(house.clock.now_us())) for each in chosen]
+        before = totals(house)
         sender, cpu, begun = (
             Sender(int(house.origin.rpartition(":")[2]), rate),
             time.process_time(),
@@ -261,8 +266,26 @@ async def measured(twins: int, rate: float, seconds: float) -> list[Measure]:
         await sender.run(given)
         await heard.until(lambda: len(heard.at) == len(chosen), 60.0, "the last forecast")
         busy = (time.process_time() - cpu) / (time.perf_counter() - begun)
+        stages = means(before, totals(house))
         packed = house.metrics.sample("didymos_twin_packed_bytes") or 0.0
-    return lines(twins, sender, heard, busy, packed)
+    return [*lines(twins, sender, heard, busy, packed), *stages]
+
+
+def totals(house: House) -> dict[str, tuple[float, float]]:
+    """Sum and count of the histograms that say where the time goes."""
+
+    def read(name: str, kind: str) -> float:
+        return house.metrics.sample(f"didymos_twin_{name}_seconds_{kind}") or 0.0
+
+    return {name: (read(name, "sum"), read(name, "count")) for name in STAGES}
+
+
+def means(before: dict[str, tuple[float, float]], after: dict[str, tuple[float, float]]) -> list[Measure]:
+    found = []
+    for name, said in STAGES.items():
+        total, count = (now - then for now, then in zip(after[name], before[name], strict=True))
+        found.append(measure(f"{said}, mean", total / max(count, 1.0), "s", against=f"{count:,.0f} times"))
+    return found
 
 
 def lines(twins: int, sender: Sender, heard: Heard, busy: float, packed: float) -> list[Measure]:
