@@ -45,7 +45,7 @@ from tests.bench.measure import Measure, measure
 from tests.load.shapes import SHAPES, Shape
 
 BUILD: Final = Path(__file__).resolve().parents[2] / "build"  # a disk: the folder for temporary files may be memory
-BATCHES: Final = {"D": 640, "G": 64, "S": 64}  # of one timed run, with one checkpoint at its end
+BATCHES: Final = {"D": 640, "G": 32, "S": 32}  # of one timed run, with one checkpoint at its end
 TOGETHER: Final = 64  # batches whose parcels share records of at most PACK_BYTES
 FLUSH: Final = 2  # packed records of a flush
 ALONE: Final = 20  # records of one batch each of a flush
