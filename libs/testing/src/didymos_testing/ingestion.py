@@ -1,6 +1,6 @@
 """What ingestion takes, for its tests: devices with real keys, enrolments, ports over a log in memory."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -73,8 +73,12 @@ class MemoryIdentity:
     out: set[Did] = field(default_factory=set)
     gone: set[TwinId] = field(default_factory=set)
 
-    def enrolments(self, device: Did) -> Sequence[AnEnrolment]:
-        return tuple(self.enrolled.get(device, ()))
+    def enrolments(self, device: Did, twins: Iterable[TwinId] | None = None) -> Sequence[AnEnrolment]:
+        known = tuple(self.enrolled.get(device, ()))
+        return known if twins is None else [each for twin in twins for each in known if each.twin == twin]
+
+    def rate(self, device: Did) -> int | None:
+        return max((each.max_rate for each in self.enrolled.get(device, ())), default=None)
 
     def suspended(self, did: Did) -> bool:
         return did in self.out

@@ -66,6 +66,9 @@ async def test_the_thread_from_a_twin_to_its_end(world: World) -> None:
     answer = await post(world, "/v1/devices", an_enrolment(now(world)))
     assert answer.status_code == 200
     assert [each.twin for each in house.identity.enrolments(DEVICE.did)] == [TWIN_ID]
+    assert house.identity.enrolments(DEVICE.did, [TwinId(STRANGER.did)]) == ()
+    assert house.identity.enrolments(DEVICE.did, [TWIN_ID]) == house.identity.enrolments(DEVICE.did)
+    assert (house.identity.rate(DEVICE.did), house.identity.rate(STRANGER.did)) == (10, None)
     answer = await post(world, f"/v1/devices/{DEVICE.did}/revoke", said(a_device_revocation(now(world))))
     assert answer.status_code == 200
     assert house.identity.enrolments(DEVICE.did)[0].lost_since_us is not None

@@ -1,7 +1,7 @@
 """Ownership, enrolments, token keys and standing, from the tail of `didymos.identity.v1`. identity.md sections 8-10."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
@@ -46,7 +46,8 @@ class IdentityTail:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._owners: dict[TwinId, _Owned] = {}
-        self._enrolments: dict[Did, Mapping[TwinId, Enrolment]] = {}
+        self._enrolments: dict[Did, dict[TwinId, Enrolment]] = {}
+        self._rates: dict[Did, int] = {}  # of a device that was asked about, until its enrolments change
         self._lost: dict[tuple[Did, TwinId], events.DeviceRevoked] = {}
         self._token_keys: dict[KeyId, tuple[PublicKey, int, int]] = {}
         self._status: dict[Did, tuple[SubjectStatus, int]] = {}
@@ -75,9 +76,17 @@ class IdentityTail:
     def ownership(self, twin: TwinId) -> Ownership:
         return Ownership(self.owner_of(twin), erased=twin in self._destroyed)
 
-    def enrolments(self, device: Did) -> tuple[Enrolment, ...]:
-        """One for each twin that ever enrolled it: windows are the caller's to judge."""
-        return tuple(self._enrolments.get(device, _NO_ENROLMENTS).values())
+    def enrolments(self, device: Did, twins: Iterable[TwinId] | None = None) -> tuple[Enrolment, ...]:
+        """One for each twin that ever enrolled it, or of these twins only: windows are the caller's to judge."""
+        known = self._enrolments.get(device, _NO_ENROLMENTS)
+        return tuple(known.values()) if twins is None else tuple([known[twin] for twin in twins if twin in known])
+
+    def rate(self, device: Did) -> int | None:
+        """The most readings a second that any of its enrolments allows; None: nobody ever enrolled it."""
+        known = self._enrolments.get(device)
+        if known is not None and device not in self._rates:
+            self._rates[device] = max(each.max_rate for each in known.values())
+        return self._rates.get(device)
 
     def destroyed(self, twin: TwinId) -> bool:
         return twin in self._destroyed
@@ -122,7 +131,8 @@ class IdentityTail:
             device, twin, tuple(said.paths), said.max_rate, said.not_before_us, said.until_us, said.profile,
             tuple(said.aliases), said.digest, said.revision,
         )  # fmt: skip
-        self._enrolments[device] = {**known, twin: self._with_loss(enrolment)}
+        self._enrolments.setdefault(device, {})[twin] = self._with_loss(enrolment)
+        self._rates.pop(device, None)
 
     def _revoked(self, value: bytes) -> None:
         said = events.DeviceRevoked.FromString(value)
@@ -131,9 +141,9 @@ class IdentityTail:
         if before is not None and before.revision >= said.revision:
             return
         self._lost[device, twin] = said
-        known = self._enrolments.get(device, _NO_ENROLMENTS)
+        known = self._enrolments.get(device, {})
         if twin in known:
-            self._enrolments[device] = {**known, twin: self._with_loss(known[twin])}
+            known[twin] = self._with_loss(known[twin])
 
     def _with_loss(self, enrolment: Enrolment) -> Enrolment:
         """A revocation ends the enrolments before it, not one that the owner signed after it."""

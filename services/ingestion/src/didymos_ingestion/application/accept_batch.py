@@ -4,7 +4,7 @@ A batch is refused as a whole by a Problem, its readings one by one by index. No
 that was accepted and all refused content that is kept.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -117,14 +117,13 @@ def admitted(arrived: Arrived, ports: Ports, clock: Clock) -> Admitted:
     """Raises BATCH_DEVICE_UNKNOWN, QUOTA_EXCEEDED."""
     batch = arrived.batch
     device = Did(batch.header.device)
-    enrolments = ports.identity.enrolments(device)
-    if not enrolments or ports.identity.suspended(device):
+    rate = ports.identity.rate(device)
+    if rate is None or ports.identity.suspended(device):
         raise BATCH_DEVICE_UNKNOWN.problem(device=device)
     charged = batch.count if arrived.charged is None else arrived.charged
     if charged:
-        rate = max([each.max_rate for each in enrolments])
         _shed(ports.buckets.take(device, charged, rate, clock.monotonic()))
-    named = _named(batch, enrolments)
+    named = ports.identity.enrolments(device, dict.fromkeys([TwinId(Did(block.twin)) for block in batch.blocks]))
     return Admitted(arrived, named, frozenset([each.twin for each in named]), epoch_of(arrived.received_at_us))
 
 
@@ -202,12 +201,6 @@ def _normalised(arrived: Arrived, ports: Ports, may: Admission) -> tuple[Normali
         code = may(block.twin, block.property) or "profile.unknown"
         refusals.append(Refusal(code, "no such profile here, or none that the device may use", block.first, block.size))
     return nothing, refusals
-
-
-def _named(batch: Batch, enrolments: Iterable[Enrolment]) -> list[Enrolment]:
-    """Those of the twins in the batch: it takes their keys to keep anything of it."""
-    twins = {block.twin for block in batch.blocks}
-    return [each for each in enrolments if each.twin in twins]
 
 
 def _key(envelope: Envelope) -> PublicKey:

@@ -1,6 +1,6 @@
 """What accepting readings needs from outside. data-path.md 5 and 15."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,8 +15,11 @@ from didymos_ingestion.domain.quota import Buckets
 class Identity(Protocol):
     """What the tail of the identity topic says now."""
 
-    def enrolments(self, device: Did) -> Sequence[Enrolment]:
-        """Of every twin that ever enrolled the device."""
+    def enrolments(self, device: Did, twins: Iterable[TwinId] | None = None) -> Sequence[Enrolment]:
+        """Of every twin that ever enrolled the device, or of these twins only."""
+
+    def rate(self, device: Did) -> int | None:
+        """The most readings a second that any of its enrolments allows; None: nobody ever enrolled it."""
 
     def suspended(self, did: Did) -> bool: ...
 
