@@ -72,7 +72,36 @@ _OUTCOME: Final = Row(
         ),
     ),
 )  # fmt: skip
+_FORECASTS: Final = Row(
+    "Forecasts",
+    (
+        lines(
+            "Forecasts", "Forecasts made as readings came, by who spoke: the twin's own model or the shared one.", "rps",
+            (per_second("didymos_twin_forecasts_total", "outcome"), "{{outcome}}"),
+        ),
+        quantiles(
+            "Reading to forecast", "From the change by a reading to the forecast that follows from it.",
+            "didymos_twin_reading_to_forecast_seconds",
+        ),
+        quantiles(
+            "Batches of forecasts", "A batch, from polled changes to stored and published forecasts.",
+            "didymos_twin_forecast_batch_seconds",
+        ),
+        lines(
+            "Models refused", "Models that could not speak for a twin, by why; another spoke.", "rps",
+            (per_second("didymos_twin_models_refused_total", "reason"), "{{reason}}"),
+        ),
+        lines(
+            "Models withdrawn", "Own models that drift took the gain from.", "rps",
+            (per_second("didymos_twin_models_withdrawn_total"), "withdrawn"),
+        ),
+        lines(
+            "Packed parameters", "Parameters kept packed for forecasts.", "bytes",
+            (total("didymos_twin_packed_bytes"), "packed"),
+        ),
+    ),
+)  # fmt: skip
 LEARNING: Final = Dashboard(
-    "learning", "Didymos: learning", "Federated rounds, the budget they draw on, and the models they give.",
-    (_ROUNDS, _BUDGET, _OUTCOME),
+    "learning", "Didymos: learning", "Federated rounds, the budget they draw on, the models they give, and what these foretell.",
+    (_ROUNDS, _BUDGET, _OUTCOME, _FORECASTS),
 )  # fmt: skip
