@@ -53,7 +53,7 @@ class House:
         origin, now = f"{self.running.house.origin}/ledger/v1", self.running.house.clock.now_us() // 1_000_000
         policy, orgs = await self.http.get(f"{origin}/policy"), await self.http.get(f"{origin}/orgs")
         verdict = verify_bundle(raw, policy.content, orgs.content, now + 1)
-        return verdict.exit, verdict.status
+        return verdict.exit, verdict.status or f"step {verdict.step}, {verdict.item}: {verdict.reason}"
 
     async def patiently(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         """Until it is there; 15 s."""
@@ -122,9 +122,8 @@ async def test_what_the_real_rooms_did_is_proved_and_a_revocation_shows(tmp_path
         people = await granted(house)
         agreement = await bought(house)
         owner, given = people[0]
-        assert (await house.exit_of(await house.bundle(house.client(INSTITUTE), "agreement", agreement)))[
-            0
-        ] is Exit.VALID
+        exit_, said = await house.exit_of(await house.bundle(house.client(INSTITUTE), "agreement", agreement))
+        assert exit_ is Exit.VALID, said
         exit_, status = await house.exit_of(await house.bundle(owner, "grant", given.id))
         assert (exit_, status.startswith("no revocation")) == (Exit.VALID, True)
         public, use = Public(house.http, house.running.house.origin), {"params_digest": "00" * 32}

@@ -165,3 +165,12 @@ async def test_a_cosignature_of_another_checkpoint_counts_for_nothing(log: FileL
     liar: list[WitnessClient] = [Liar("w1", WITNESSES[0], here[0].states, WitnessAnswer(200, line))]
     collected = await agree(log.head(), liar, {}, POLICY, log, NOON)
     assert (len(collected.note.signatures), set(collected.refused)) == (1, {"w1"})
+
+
+async def test_a_checkpoint_is_agreed_at_its_last_cosignature(log: FileLog, here: list[Here]) -> None:
+    """A bundle is dated by it: under load a witness answers seconds after it was asked."""
+    await log.append(drafts(0, 20))
+    await published(log, 20)
+    collected = await agree(log.head(), here, {}, POLICY, log, NOON - 3)
+    assert collected.agreed is not None
+    assert collected.agreed.at == NOON

@@ -57,11 +57,13 @@ async def agree(
 
 
 def _agreed(head: Head, note: Note, policy: TrustPolicy, now: int) -> Agreed | None:
+    """Agreed at the time of its last cosignature: what is made from it is not older."""
     try:
-        require_quorum(open_checkpoint(note, policy), policy)
+        opened = open_checkpoint(note, policy)
+        require_quorum(opened, policy)
     except ProvenanceError:
         return None
-    return Agreed(head.checkpoint, note, policy.strength(), now)
+    return Agreed(head.checkpoint, note, policy.strength(), max([now, *opened.cosigned.values()]))
 
 
 async def _ask_in_time(
