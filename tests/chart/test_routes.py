@@ -11,7 +11,7 @@ from tools.chart_tools import CHART, ROOT
 
 ROLES = {
     "events": "twin-state-live", "streams": "twin-state-live",
-    "forecast": "twin-state-forecaster", "models": "twin-state-forecaster",
+    "forecast": "twin-state-forecaster", "what-if": "twin-state-forecaster", "models": "twin-state-forecaster",
 }  # fmt: skip
 
 
