@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -100,6 +101,17 @@ class SimulatedContract:
             name: flat_bytes(state) for name, state in here.states.items()
         }
         assert len(done.states) == chunk.last - chunk.first > 0
+
+
+def test_a_chunk_has_the_same_bits_in_whatever_thread_of_this_process_it_is_trained(tmp_path: Path) -> None:
+    """Each of these threads is new: libraries below torch would give it as many threads as there are cores."""
+    source = write_people(tmp_path / "people.csv", 600)
+    work, params, chunk = ChunkWork(load_clients(source, GLUCOSE_TASK)), initial_params(SPEC), chunks(PEOPLE, PEOPLE)[0]
+    found = []
+    for _ in range(3):
+        with ThreadPoolExecutor(1) as thread:
+            found.append(thread.submit(work.train, SPEC, params, 1, chunk).result())
+    assert len({flat_bytes(done.total) for done in found}) == 1
 
 
 def clients_offer() -> Any:

@@ -33,6 +33,7 @@ class ChunkWork:
     def train(self, spec: RunSpec, params: Flat, round_: int, chunk: Chunk) -> ChunkSum:
         """One chunk from `params` (d,). Raises LearningError as `train_chunk`."""
         with self._turn:
+            one_thread()
             if self._train is None or spec != self._spec:
                 self._spec, self._train = spec, training_of(spec, self._device)
             begun = perf_counter()
@@ -45,6 +46,7 @@ class ChunkWork:
         from didymos_learning.engine import train_chunk
 
         with self._turn:
+            one_thread()
             if self._loop is None or self._loop.model != spec.model:
                 self._loop = loop_of(spec, self._device)
             begun = perf_counter()
@@ -57,24 +59,29 @@ class ChunkWork:
             return ChunkSum(total, done.weight, done.count, perf_counter() - begun, {**done.states, **unsent})
 
 
-def loop_of(spec: RunSpec, device: str = CPU) -> "Engine":
-    """The loop engine, in one thread."""
+def one_thread() -> None:
+    """What this thread computes, it computes alone: a product in two threads has other bits.
+
+    Said in each call: libraries below torch keep their number of threads by calling thread, and a pool has several.
+    """
     import torch
-    from didymos_learning.engine import Engine
 
     torch.set_num_threads(1)
+
+
+def loop_of(spec: RunSpec, device: str = CPU) -> "Engine":
+    """The loop engine."""
+    from didymos_learning.engine import Engine
+
     return Engine(spec.model, device)
 
 
 def training_of(spec: RunSpec, device: str = CPU) -> Callable[[Sequence[ClientData], Flat, int], "ChunkResult"]:
-    """`train_chunk` by the engine of the run, in one thread. Raises LearningError if that engine cannot."""
+    """`train_chunk` by the engine of the run. Raises LearningError if that engine cannot."""
     from didymos_learning.engine import train_chunk
     from didymos_learning.stacked import StackedEngine, train_stacked
 
     if spec.engine == "stacked":
-        import torch
-
-        torch.set_num_threads(1)
         check_stackable(spec)
         stacked = StackedEngine(spec.model, device)
         return lambda clients, params, round_: train_stacked(stacked, clients, params, spec, round_)
