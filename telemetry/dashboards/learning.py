@@ -76,7 +76,8 @@ _FORECASTS: Final = Row(
     "Forecasts",
     (
         lines(
-            "Forecasts", "Forecasts made as readings came, by who spoke: the twin's own model or the shared one.", "rps",
+            "Forecasts", "Forecasts made as readings came, by whose model spoke: the twin's own, or the shared one.",
+            "rps",
             (per_second("didymos_twin_forecasts_total", "outcome"), "{{outcome}}"),
         ),
         quantiles(
@@ -102,6 +103,7 @@ _FORECASTS: Final = Row(
     ),
 )  # fmt: skip
 LEARNING: Final = Dashboard(
-    "learning", "Didymos: learning", "Federated rounds, the budget they draw on, the models they give, and what these foretell.",
+    "learning", "Didymos: learning",
+    "Federated rounds, the budget they draw on, the models they give, and what these foretell.",
     (_ROUNDS, _BUDGET, _OUTCOME, _FORECASTS),
 )  # fmt: skip
