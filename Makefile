@@ -31,7 +31,7 @@ cover: setup ## the same tests, twice as long, and the coverage of the pure part
 	@tools/unit.sh --cov --cov-report= --cov-config=pyproject.toml
 	@$(BIN)/python tools/coverage_bar.py
 
-check: export DIDYMOS_EXAMPLES = quick
+check: export HYPOTHESIS_PROFILE = quick
 check: static unit ## everything quick: static and unit, properties on 25 examples
 
 test: static cover chart-test ## what a newcomer runs: set-up, checks and all tests that need no server
