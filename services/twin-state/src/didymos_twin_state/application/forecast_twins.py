@@ -100,18 +100,22 @@ class Rounds:
         Raises what the stores raise while they are away: then it stays due.
         """
         now = self._parts.clock.monotonic()
+        while self._due and not self._tracks(*self._due[0][2:]):  # read anew since, or forgotten
+            heappop(self._due)
         if now < self._free_at or not self._due or self._due[0][0] > now:
             return False
         key, tracked = self._due[0][2:]
-        gone = False
-        if tracked is not None and (self.fleet.known(key[0]) or {}).get(key[1]) is tracked:
-            gone = await self._reviewed(key, tracked)
-            after = self._parts.clock.monotonic()
-            self._free_at = after + REVIEW_SHARE * (after - now)
-            if not gone:
-                self._schedule(self._due, after + REVIEW_SECONDS, key, tracked)
+        gone = tracked is not None and await self._reviewed(key, tracked)
         heappop(self._due)
+        after = self._parts.clock.monotonic()
+        self._free_at = after + REVIEW_SHARE * (after - now)
+        if not gone:
+            self._schedule(self._due, after + REVIEW_SECONDS, key, tracked)
         return gone
+
+    def _tracks(self, key: Key, tracked: Tracked | None) -> bool:
+        """Whether this is what is known of the property now."""
+        return tracked is not None and self.fleet.has(*key, tracked)
 
     async def _reviewed(self, key: Key, tracked: Tracked) -> bool:
         twin, name = key
@@ -143,7 +147,7 @@ class Rounds:
         while self._gaps and self._gaps[0][0] <= now:
             _, _, (twin, name), tracked = heappop(self._gaps)
             late = tracked is None and self.fleet.concerns(twin)
-            if late or (tracked is not None and (self.fleet.known(twin) or {}).get(name) is tracked):
+            if late or self._tracks((twin, name), tracked):
                 self.fleet.forget(twin)
                 found.add(twin)
         return found

@@ -98,6 +98,10 @@ class Fleet:
             self._twins.move_to_end(twin)
         return found
 
+    def has(self, twin: str, name: str, tracked: Tracked) -> bool:
+        """Whether this is what is tracked of a property now. To ask is no use of it."""
+        return self._twins.get(twin, {}).get(name) is tracked
+
     def concerns(self, twin: str) -> bool:
         """Whether it can have a model of its own: nothing is read of the others."""
         return self._from.models.has_own(twin)
