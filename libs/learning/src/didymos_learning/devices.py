@@ -1,4 +1,4 @@
-"""Where an engine computes: the CPU, or a CUDA device."""
+"""Where an engine computes: the CPU, in one thread, or a CUDA device."""
 
 from typing import Any, Final
 
@@ -18,6 +18,14 @@ def device_of(name: str) -> torch.device:
     if name == CPU or (name == CUDA and torch.cuda.is_available()):
         return torch.device(name)
     raise LearningError("training.device_missing", device=name[:32])
+
+
+def one_thread() -> None:
+    """What this thread computes, it computes alone: a product in two threads has other bits.
+
+    To be said in each call from a pool: libraries below torch keep their number of threads by calling thread.
+    """
+    torch.set_num_threads(1)
 
 
 def fill(block: Tensor, values: NDArray[Any]) -> None:

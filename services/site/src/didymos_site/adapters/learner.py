@@ -94,11 +94,11 @@ class FolderLearner:
         return PersonalModel(line, served(engine, client, made).to_bytes())
 
     def _engine_of(self, model: ModelSpec) -> "Engine":
-        import torch
+        from didymos_learning.devices import one_thread
         from didymos_learning.engine import Engine
 
         if self._engine is None or self._engine[0] != model:
-            torch.set_num_threads(1)
+            one_thread()
             self._engine = (model, Engine(model))
         return self._engine[1]
 

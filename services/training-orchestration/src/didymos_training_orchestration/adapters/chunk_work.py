@@ -32,6 +32,8 @@ class ChunkWork:
 
     def train(self, spec: RunSpec, params: Flat, round_: int, chunk: Chunk) -> ChunkSum:
         """One chunk from `params` (d,). Raises LearningError as `train_chunk`."""
+        from didymos_learning.devices import one_thread
+
         with self._turn:
             one_thread()
             if self._train is None or spec != self._spec:
@@ -43,6 +45,7 @@ class ChunkWork:
     def carry(self, spec: RunSpec, params: Flat, round_: int, chunk: Chunk, carried: Carried) -> ChunkSum:
         """One chunk of a strategy that takes more than parameters along, or whose sum is compressed: by the loop."""
         from didymos_learning.compression import compressor_of
+        from didymos_learning.devices import one_thread
         from didymos_learning.engine import train_chunk
 
         with self._turn:
@@ -57,16 +60,6 @@ class ChunkWork:
             total = compressor.through(done.total, round_)
             unsent = {} if compressor.memory is None else {MEMORY: compressor.memory}
             return ChunkSum(total, done.weight, done.count, perf_counter() - begun, {**done.states, **unsent})
-
-
-def one_thread() -> None:
-    """What this thread computes, it computes alone: a product in two threads has other bits.
-
-    Said in each call: libraries below torch keep their number of threads by calling thread, and a pool has several.
-    """
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def loop_of(spec: RunSpec, device: str = CPU) -> "Engine":

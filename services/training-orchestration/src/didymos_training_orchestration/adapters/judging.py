@@ -55,11 +55,11 @@ class TorchJudge:
 
 
 def _losses(spec: RunSpec, windows: Windows, checkpoints: Sequence[tuple[int, Flat]]) -> list[float]:
-    import torch
+    from didymos_learning.devices import one_thread
     from didymos_learning.engine import Engine
     from didymos_learning.personal import squared_losses
 
-    torch.set_num_threads(1)
+    one_thread()
     engine = Engine(spec.model)
     return [float(squared_losses(engine, params, windows).mean()) for _, params in checkpoints]
 

@@ -33,9 +33,10 @@ class TorchMathematics:
             return await asyncio.to_thread(_fingerprint, engine)
 
     def _gradient(self, spec: RunSpec, params: Flat) -> Flat:
+        from didymos_learning.devices import one_thread
         from didymos_learning.engine import Engine, validation_gradient
 
-        _one_thread()
+        one_thread()
         return validation_gradient(Engine(spec.model), params, self.windows_of(spec), spec)
 
     def windows_of(self, spec: RunSpec) -> Windows:
@@ -59,13 +60,8 @@ def _fingerprint(engine: str) -> str:
 
 
 def _initial(spec: RunSpec) -> Flat:
+    from didymos_learning.devices import one_thread
     from didymos_learning.inline import initial_params
 
-    _one_thread()
+    one_thread()
     return initial_params(spec)
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
