@@ -11,7 +11,8 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from didymos_cli.client import http_client
 from didymos_kit.keyring import KeyRing
 
 from tests.cluster.kube import ROOT, CommandError, Kube, command, kit
+from tests.cluster.rounds import InFlight, MaskedRuns, masked_runs
 from tests.cluster.steps import CALM_SECONDS, RELEASE, Step, steps
 from tests.cluster.three import three_organisations
 from tests.load.devices import LoadDevice
@@ -52,6 +54,8 @@ class Row:
     later: int = 0
     resets: int = 0
     faults: int = 0
+    rounds: int = 0
+    wrong: int = 0
     ok: bool = True
     note: str = ""
 
@@ -121,12 +125,16 @@ def devices_of(step: Step, card: Card, begun: float) -> list[LoadDevice]:
     return devices
 
 
-async def changed(kube: Kube, card: Card, step: Step) -> Row:
-    """A step under load; what it does to readings is counted."""
-    begun, note, ok = time.monotonic(), "", True
+async def changed(kube: Kube, card: Card, step: Step, runs: MaskedRuns | None) -> Row:
+    """A step under load, with rounds in flight; what it does to readings and rounds is counted."""
+    begun, note, ok, told = time.monotonic(), "", True, InFlight()
     print(f"cluster-test: {step.name}", file=sys.stderr, flush=True)
-    async with http_client() as http:
-        async with under_load(Traffic(card.origin, http, devices_of(step, card, begun), PACE_SECONDS)) as traffic:
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(http_client())
+        traffic = Traffic(card.origin, http, devices_of(step, card, begun), PACE_SECONDS)
+        if runs is not None:
+            told = await stack.enter_async_context(runs.in_flight())
+        async with under_load(traffic):
             await asyncio.sleep(CALM_SECONDS)
             try:
                 note = await step.change(kube)
@@ -134,19 +142,18 @@ async def changed(kube: Kube, card: Card, step: Step) -> Row:
                 note, ok = f"{error}"[:400], False
             await asyncio.sleep(CALM_SECONDS)
         verdict, counted = await traffic.verdict(), traffic.counted
-    ok = ok and verdict.holds and not counted.faults
-    if not verdict.holds:
-        print(f"  {verdict}", file=sys.stderr)
-    for fault in counted.faults[:3]:
+    wrong = told.wrong if told.rounds or runs is None else [*told.wrong, "no round ended"]
+    ok = ok and verdict.holds and not counted.faults and not wrong
+    for fault in ([] if verdict.holds else [verdict]) + counted.faults[:3] + wrong[:3]:
         print(f"  {fault}", file=sys.stderr)
     return Row(
         step.name, round(time.monotonic() - begun, 1), counted.acknowledged, verdict.lost, verdict.twice,
-        counted.later, counted.resets, len(counted.faults), ok, note,
+        counted.later, counted.resets, len(counted.faults), told.rounds, len(wrong), ok, note,
     )  # fmt: skip
 
 
 def table(rows: Sequence[Row]) -> str:
-    names = ("step", "seconds", "acknowledged", "lost", "twice", "later", "resets", "faults", "ok", "note")
+    names = tuple(each.name for each in fields(Row))
     cells = [names, *(tuple(str(asdict(row)[name]) for name in names) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(names))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
@@ -178,11 +185,16 @@ async def _in_one_house(kube: Kube, wanted: Mapping[str, Any]) -> list[Row]:
     card, root = await card_in(kube)
     if wanted["learner"] and wanted["demo"]:
         rows.append(await timed("demo", demo_played(kube, root)))
-    for _ in range(wanted["repeat"]):
-        for step in steps(CHART, NEXT):
-            if wanted["only"] in step.name:
-                rows.append(await changed(kube, card, step))
-                written(rows)
+    async with AsyncExitStack() as stack:
+        runs = None
+        if wanted["learner"]:
+            print("cluster-test: a calm run over six sites", file=sys.stderr, flush=True)
+            runs = await stack.enter_async_context(masked_runs(card, root, BUILD / "sites"))
+        for _ in range(wanted["repeat"]):
+            for step in steps(CHART, NEXT):
+                if wanted["only"] in step.name:
+                    rows.append(await changed(kube, card, step, runs))
+                    written(rows)
     return rows
 
 

@@ -80,17 +80,19 @@ async def running_sites(folders: Sequence[Path], card: Card, *organisations: Did
 
 
 @asynccontextmanager
-async def running_site(folder: Path, card: Card, *organisations: Did) -> AsyncIterator[asyncio.subprocess.Process]:
-    """One process; what it says goes to `site.log` in its folder."""
+async def running_site(
+    folder: Path, card: Card, *organisations: Did, environ: Mapping[str, str] | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """One process; what it says goes to `site.log` in its folder. `environ`: settings of the site."""
     command = [
         sys.executable, "-m", "didymos_site", "run", "--folder", str(folder), "--coordinator", card.grpc, "--origin",
         card.origin, "--coordinator-did", card.services["training-orchestration"],
         *(word for did in organisations for word in ("--organisation", did)),
     ]  # fmt: skip
     inherited = {name: said for name, said in os.environ.items() if not name.startswith("DIDYMOS_")}  # of the house
-    environ = {**inherited, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    given = {**inherited, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **(environ or {})}
     with (folder / "site.log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=log, stderr=log)
+        process = await asyncio.create_subprocess_exec(*command, env=given, stdout=log, stderr=log)
     try:
         yield process
     finally:
