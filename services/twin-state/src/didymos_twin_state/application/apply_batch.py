@@ -8,6 +8,7 @@ said again.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -80,7 +81,7 @@ class Partition:
     ) -> None:  # fmt: skip
         self._profiles = profiles
         self._part, self._hot, self._history, self._seals, self._news = part, hot, history, seals, news
-        self._twins: dict[str, TwinState] = {}
+        self._twins: dict[str, TwinState] = {}  # those that changed last are the last
         self._fresh: set[str] = set()  # changed since the last flush
         self._results: dict[bytes, Outcome] = {}
         self._pending: list[News] = []
@@ -189,8 +190,8 @@ class Partition:
         self._dirty = Dirty()
         self._changed.clear()
         self._unsaved.clear()
-        if len(self._twins) > MEMORY_TWINS:
-            self._twins.clear()  # all of them are in the snapshot now
+        for twin in list(islice(self._twins, max(0, len(self._twins) - MEMORY_TWINS))):
+            del self._twins[twin]  # it is in the snapshot now
 
     async def _twin(self, twin: str) -> TwinState:
         if twin not in self._twins:
@@ -274,6 +275,7 @@ class Partition:
             self._say(Refused(self._part, offset, command, outcome), self._announced.writes)
 
     def _keep(self, twin: str, state: TwinState) -> None:
+        self._twins.pop(twin, None)
         self._twins[twin] = state
         self._fresh.add(twin)
         self._changed.add(twin)
