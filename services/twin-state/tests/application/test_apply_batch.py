@@ -1,12 +1,14 @@
 """A partition applies each record once, wherever its process dies, and starts again where it stood."""
 
 import random
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pytest
 from didymos_testing.twin_state import Died, Heard, MemoryHistory, MemoryHot, Mortality, PlainSeals
+from didymos_twin_state.application import apply_batch
 from didymos_twin_state.application.apply_batch import Partition, ReadingRecord, WriteRecord
-from didymos_twin_state.application.ports import Fenced, Held, Marks, ParcelRow, Refused
+from didymos_twin_state.application.ports import Fenced, Held, Marks, ParcelRow, Refused, SealedBlob
 from didymos_twin_state.domain.command import Command, Create, PatchDesired
 from didymos_twin_state.domain.reading import Column, OpenParcel
 from didymos_twin_state.domain.twin import TwinState, unpack
@@ -211,3 +213,31 @@ async def test_a_record_delivered_again_is_skipped() -> None:
     await world.partition.readings([a_record(0, TWINS[0], 1)])
     await world.partition.readings([a_record(0, TWINS[0], 1)])
     assert (world.partition.counts.applied, world.partition.counts.duplicate) == (3, 0)
+
+
+class AskedHistory(MemoryHistory):
+    """Says which twins were loaded."""
+
+    def __init__(self, mortality: Mortality) -> None:
+        super().__init__(mortality)
+        self.loaded: list[str] = []
+
+    async def snapshots(self, part: int, twins: Collection[str]) -> Mapping[str, SealedBlob]:
+        self.loaded.extend(twins)
+        return await super().snapshots(part, twins)
+
+
+async def test_of_more_twins_than_memory_holds_those_that_changed_last_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply_batch, "MEMORY_TWINS", 2)
+    world = World()
+    world.history = history = AskedHistory(world.mortality)
+    world.restart()
+    await world.partition.claim("worker")
+    for offset, twin in enumerate((TWINS[0], TWINS[1], TWINS[2], TWINS[0])):
+        await world.partition.readings([a_record(offset, twin, offset + 1)])
+    await world.partition.checkpoint()
+    history.loaded.clear()
+    await world.partition.readings([a_record(4 + at, twin, 9) for at, twin in enumerate(TWINS[:3])])
+    assert history.loaded == [TWINS[1]]
+    await world.partition.readings([a_record(7, TWINS[1], 2)])
+    assert (world.partition.counts.applied, world.partition.counts.duplicate) == (21, 3)
