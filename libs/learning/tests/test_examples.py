@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from didymos_learning import ClientData, LearningError, LocalSpec, RunSpec, TaskSpec, client_data, model_spec
+from didymos_learning import ClientData, Decision, LearningError, LocalSpec, RunSpec, TaskSpec, client_data, model_spec
 from didymos_learning.engine import Engine
 from didymos_learning.examples import FURTHEST, Examples, example_data
+from didymos_learning.gate import LEAST_UNITS
 from didymos_learning.inline import federate
 from didymos_learning.personal import head_fit, one_hot, personalise, probabilities, squared_losses
 from didymos_testing.learning import small_spec, waves
@@ -122,6 +123,25 @@ def test_nothing_after_the_fit_part_changes_the_scale() -> None:
     assert np.abs(other.test.inputs).max() == FURTHEST
 
 
+def test_plain_columns_stay_as_they_are() -> None:
+    parts = [part(at, 50, NUMBER) for at in range(4)]
+    made, scaled = example_data("a", parts, NUMBER, (1, 3)), example_data("a", parts, NUMBER)
+    assert np.array_equal(made.test.inputs[..., [1, 3]], parts[3].inputs[..., [1, 3]])
+    assert np.array_equal(made.test.inputs[..., [0, 2]], scaled.test.inputs[..., [0, 2]])
+
+
+def test_the_gate_counts_the_units_of_the_reader() -> None:
+    run, odd = spec("mlp", THREE), [part(63 + at, 120, THREE, -1.0) for at in range(4)]
+    engine, params = Engine(run.model), federate(run, [[client(seed, THREE) for seed in range(3)]])
+
+    def gated(units: int) -> Decision:
+        parts = [*odd[:2], replace(odd[2], units=np.arange(120) % units), odd[3]]
+        return personalise(engine, example_data("odd", parts, THREE), params, run).decision
+
+    assert (gated(LEAST_UNITS).verdict, gated(LEAST_UNITS).units) == ("accepted", LEAST_UNITS)
+    assert gated(1).verdict == "insufficient"
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -130,9 +150,10 @@ def test_nothing_after_the_fit_part_changes_the_scale() -> None:
         lambda p: replace(p, truth=np.full(len(p.truth), np.nan)),
         lambda p: replace(p, truth=np.full(len(p.truth), 3.0)),
         lambda p: replace(p, times=p.times[::-1]),
+        lambda p: replace(p, units=np.zeros(1, dtype=np.int64)),
         lambda p: replace(p, inputs=np.full_like(p.inputs, np.inf)),
     ],
-    ids=["rows", "count", "nan", "class", "order", "infinite"],
+    ids=["rows", "count", "nan", "class", "order", "units", "infinite"],
 )
 def test_rows_that_are_none_are_refused(spoil: object) -> None:
     good = part(1, 20, THREE)

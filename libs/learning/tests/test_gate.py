@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from didymos_learning import Decision, LearningError, bootstrap, decide, half_width, rmse
+from didymos_learning.gate import LEAST_UNITS, student
 from numpy.typing import NDArray
 
 TWINS = 2000
@@ -31,6 +32,46 @@ def test_without_a_true_effect_at_most_seven_percent_pass(carry: float) -> None:
 
 def test_a_true_gain_passes() -> None:
     assert share(0.3, 0.5) >= 0.8
+
+
+def units_of(number: int, windows: int, gain: float, seed: int) -> tuple[float, float]:
+    """Shares that pass: each unit counted once, and as if all were one series. Half of an error is its unit's."""
+    chance, passed = np.random.default_rng(seed), np.zeros(2)
+    units = np.repeat(np.arange(number), windows)
+    for _ in range(TWINS):
+        noise = chance.normal(size=(2, number))[:, units] + chance.normal(size=(2, number * windows))
+        both, apart = np.sqrt(0.5) * noise
+        pair = np.square(both + 0.2 * apart), np.square((1.0 - gain) * both - 0.2 * apart)
+        passed += [decide(*pair, horizon=0, units=units).accepted, decide(*pair, horizon=0).accepted]
+    counted, series = (passed / TWINS).tolist()
+    return counted, series
+
+
+def test_windows_of_one_unit_are_one_piece_of_evidence() -> None:
+    assert units_of(1, 90, 0.0, 3)[1] > 0.25  # one run of a person, cut in eight: a third of those without gain passed
+    for number in (LEAST_UNITS, 24):
+        assert units_of(number, 14, 0.0, 3)[0] <= 0.07
+    assert units_of(LEAST_UNITS, 14, 0.3, 3)[0] >= 0.8
+
+
+def test_each_unit_counts_once_however_many_windows_it_has() -> None:
+    units = np.repeat(np.arange(8)[::-1], [1, 40, 1, 40, 1, 40, 1, 40])
+    gains = np.where(units % 2, 0.1, 0.2)
+    decision = decide(np.ones(164), 1.0 - gains, horizon=6, units=units)
+    assert (decision.units, decision.windows) == (8, 164)
+    assert decision.gain == pytest.approx(0.15)
+    assert decision.bound == pytest.approx(0.15 - 1.8946 * np.std([0.1, 0.2] * 4, ddof=1) / np.sqrt(8), rel=1e-4)
+    few = decide(np.ones(164), np.zeros(164), horizon=0, units=np.arange(164) % (LEAST_UNITS - 1))
+    assert few == Decision("insufficient", 164)
+    with pytest.raises(LearningError, match=r"training\.layout_mismatched"):
+        decide(np.ones(164), np.zeros(164), horizon=0, units=units[1:])
+
+
+@pytest.mark.parametrize(
+    ("freedom", "known"), [(4, 2.1318), (6, 1.9432), (7, 1.8946), (9, 1.8331), (23, 1.7139), (199, 1.6525)]
+)
+def test_students_t_is_that_of_the_tables(freedom: int, known: float) -> None:
+    assert student(freedom) == pytest.approx(known, abs=1e-3)
 
 
 def test_eight_equal_blocks_and_students_t() -> None:

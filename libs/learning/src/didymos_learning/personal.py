@@ -73,6 +73,7 @@ def personalise(engine: Engine, client: ClientData, params: Flat, spec: RunSpec)
         squared_losses(engine, params, client.gate_b),
         squared_losses(engine, best.params, client.gate_b),
         client.task.horizon,
+        client.gate_units,
     )
     return Personal(client.subject, best.params if decision.accepted else params, best, decision)
 

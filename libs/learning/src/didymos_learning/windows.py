@@ -65,7 +65,10 @@ class ClientFacts:
 
 @dataclass(frozen=True, slots=True)
 class ClientData:
-    """One subject's data, cut and scaled. Training reads `fit`; choosing reads `gate_a`; the gate reads `gate_b`."""
+    """One subject's data, cut and scaled. Training reads `fit`; choosing reads `gate_a`; the gate reads `gate_b`.
+
+    `gate_units` (n,): of which engine, run or day each window of `gate_b` is; None where it is one series in time.
+    """
 
     subject: str
     task: TaskSpec
@@ -75,6 +78,7 @@ class ClientData:
     gate_b: Windows
     test: Windows
     facts: ClientFacts
+    gate_units: Times | None = None
 
 
 def client_data(subject: str, series: Series, task: TaskSpec) -> ClientData:
