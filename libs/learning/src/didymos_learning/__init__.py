@@ -4,6 +4,7 @@ Nothing here imports torch. What does is imported by its module: `models`, `engi
 """
 
 from didymos_learning.architectures import ARCHITECTURES, check_model, layout_for, model_spec
+from didymos_learning.error_histogram import log_edges
 from didymos_learning.errors import LearningError
 from didymos_learning.evaluation import Interval, bootstrap, errors, last_value_errors, rmse
 from didymos_learning.gate import Decision, decide
@@ -15,6 +16,7 @@ from didymos_learning.spec import (
     SEED_BYTES,
     CohortSpec,
     CompressionSpec,
+    EvaluationSpec,
     LocalSpec,
     Masking,
     ModelSpec,
@@ -65,6 +67,7 @@ __all__ = [
     "CompressionSpec",
     "Contribution",
     "Decision",
+    "EvaluationSpec",
     "Flat",
     "Interval",
     "Layout",
@@ -103,6 +106,7 @@ __all__ = [
     "layout_for",
     "layout_of",
     "leave_one_out",
+    "log_edges",
     "model_spec",
     "norm",
     "ordered_sum",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from math import cos, pi
 from typing import Final, Literal, TypeAlias
 
@@ -211,6 +212,36 @@ class PersonalSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class EvaluationSpec:
+    """When sites evaluate the shared model together, in a masked round of its own (ADR 138).
+
+    `every` 0: never; else after each round that it divides, and after the last. `edges`: where the bins of absolute
+    errors meet, in units of each subject's root mean square change over the horizon; ascending, above 0.
+    """
+
+    every: int
+    edges: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        rising = all(low < high for low, high in pairwise((0.0, *self.edges)))
+        _require(
+            (0 <= self.every <= 100_000, "every is 0..100000"),
+            (
+                bool(self.edges) == bool(self.every) and len(self.edges) <= 256,
+                "1 to 256 edges, or none for no evaluation",
+            ),
+            (rising, "edges ascend from above 0"),
+        )
+
+    def due(self, round_: int, rounds: int) -> bool:
+        """Whether there is one after round `round_` of 1..`rounds`."""
+        return self.every > 0 and round_ > 0 and (round_ % self.every == 0 or round_ == rounds)
+
+
+NEVER: Final = EvaluationSpec(0, ())
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """One run. `validation`: SHA-256 of the committed validation data, for the scores; empty when nothing is scored."""
 
@@ -224,12 +255,14 @@ class RunSpec:
     engine: Literal["loop", "stacked"]
     personal: PersonalSpec
     validation: bytes
+    evaluation: EvaluationSpec = NEVER
 
     def __post_init__(self) -> None:
         _require(
             (1 <= self.rounds <= 100_000, "rounds is 1..100000"),
             (len(self.seed) == SEED_BYTES, "seed has 32 bytes"),
             (len(self.validation) in (0, 32), "validation has 0 or 32 bytes"),
+            (not self.evaluation.every or self.model.task.kind == "forecast", "forecasts are evaluated together"),
         )
 
     def to_json(self) -> bytes:
