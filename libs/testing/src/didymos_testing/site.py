@@ -43,6 +43,7 @@ from didymos_learning import (
     flat_bytes,
     model_spec,
 )
+from didymos_learning.error_histogram import BOUND, width
 from didymos_privacy import (
     Advert,
     Agree,
@@ -217,6 +218,7 @@ class Coordinator:
     confirms: dict[Did, pb.SiteSignal] = field(default_factory=dict)
     heard: list[Body] = field(default_factory=list)
     tamper: Callable[[Did, pb.OrderBody], None] = lambda _site, _body: None
+    evaluates: bool = False  # then its rounds ask for errors, not for training
 
     @property
     def cohort(self) -> int:
@@ -224,7 +226,8 @@ class Coordinator:
 
     def header(self, round_: int, attempt: int = 1) -> pb.OrderBody:
         return pb.OrderBody(
-            run=self.run, round=round_, attempt=attempt, deadline_us=1, spec=self.post.put(self.spec.to_json()),
+            run=f"{self.run}/evaluation" if self.evaluates else self.run, round=round_, attempt=attempt, deadline_us=1,
+            spec=self.post.put(self.spec.to_json()),
             params=self.post.put(flat_bytes(self.params)), layout=self.spec.model.layout.digest, agreement=AGREEMENT,
         )  # fmt: skip
 
@@ -233,8 +236,17 @@ class Coordinator:
         made = sign_detached("order", body.SerializeToString(deterministic=True), self.signer)
         return pb.Order(body=made.body, kid=made.kid, signature=made.signature)
 
+    @property
+    def size(self) -> int:
+        """Of the vector, without its weight."""
+        return width(self.spec.evaluation.edges) if self.evaluates else self.spec.model.layout.size
+
     def opening(self, site: Did, round_: int, attempt: int = 1, purpose: Purpose = RESEARCH) -> pb.Order:
         body = self.header(round_, attempt)
+        if self.evaluates:
+            body.evaluate.grantee, body.evaluate.purpose, body.evaluate.cohort = BUYER.did, purpose, self.cohort
+            body.evaluate.twins.extend(self.twins[site])
+            return self.signed(site, body)
         body.open.masking, body.open.grantee, body.open.purpose = self.spec.masking, BUYER.did, purpose
         body.open.twins.extend(self.twins[site])
         body.open.cohort, body.open.validation_gradient = self.cohort, self.gradient
@@ -287,7 +299,8 @@ class Coordinator:
     ) -> CoordinatorState:
         """One attempt over all sites. `silent`: stage -> sites that are not told anything from there on."""
         self.adverts, self.confirms = {}, {}
-        named = Attempt(self.run, round_, attempt, self._digest(), self.spec.digest, self.spec.model.layout.size + 1)
+        run = self.header(round_, attempt).run
+        named = Attempt(run, round_, attempt, self._digest(), self.spec.digest, self.size + 1)
         state: CoordinatorState = invite(named, self.twins)
         gone: set[Did] = set()
         while stage(state) != "CLOSE":
@@ -311,7 +324,7 @@ class Coordinator:
         return sha256(flat_bytes(self.params)).digest()
 
     def total(self, state: CoordinatorState) -> tuple[Any, float]:
-        """(sum of weighted updates (d,), sum of weights) that the coordinator gets."""
+        """(sum of weighted updates (d,) or of histograms, sum of weights or count) that the coordinator gets."""
         if not isinstance(state, Done) or self.spec.local.clip is None:
             raise TypeError(state)
         summed = np.zeros(state.attempt.dim, dtype=np.uint32)
@@ -319,6 +332,8 @@ class Coordinator:
             summed += vector_view(self.post.objects[digest], summed.size)
         state.opened.strip(summed)
         scale = Scale(self.spec.local.clip, self.spec.cohort.max_weight, subjects_of(state))
+        if self.evaluates:
+            scale = Scale(BOUND, 1.0, subjects_of(state))
         return scale.decode(summed)
 
 

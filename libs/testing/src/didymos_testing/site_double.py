@@ -19,6 +19,7 @@ from didymos_learning import (
     flat_bytes,
     flat_view,
 )
+from didymos_learning.error_histogram import BOUND, shares, width
 from didymos_privacy import (
     ORDER,
     SIGNAL,
@@ -61,12 +62,19 @@ def an_update(spec: RunSpec, round_: int, params: bytes, twin: str) -> np.ndarra
     return (0.5 * drawn / np.linalg.norm(drawn)).astype(np.float32)
 
 
+def some_shares(spec: RunSpec, round_: int, params: bytes, twin: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """What an evaluation would give: the histograms (width,) of errors drawn by round, parameters and twin."""
+    seed = sha256(f"errors {round_}|{twin}".encode() + params).digest()
+    drawn = np.random.default_rng(int.from_bytes(seed[:8], "big"))
+    return shares(drawn.exponential(0.5, 40), drawn.exponential(0.9, 40), spec.evaluation.edges)
+
+
 @dataclass
 class SiteDouble:
     """A site with some twins. Its answers are kept, so a repeated order has the same bytes; it survives coordinators.
 
     `silent`: steps (advert, agree, boxes, masked, confirm, answers, clear, personal) that it does not answer, in all
-    rounds or, as `masked 2`, in one.
+    rounds of training or, as `masked 2`, in one; in evaluations what is named as `evaluation masked`.
     `spoil`: changes the clear or masked bytes before they are sent.
     """
 
@@ -156,23 +164,25 @@ class SiteDouble:
     async def _answer(self, name: str, body: pb.OrderBody, stub: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
         key = (body.run, body.round, body.attempt)
         said = pb.SignalBody(site=self.did, run=body.run, round=body.round, attempt=body.attempt)
-        if name == "open":
+        if name in ("open", "evaluate"):
             params = await self._fetch(stub, body.params)
             self._objects.clear()
-            self._opened[key] = tuple(body.open.twins)
-            self.gradients.append(body.open.validation_gradient)
-            if body.open.masking == "none":
-                if not self._mute("clear", body.round):
+            self._opened[key] = tuple(body.open.twins if name == "open" else body.evaluate.twins)
+            if name == "open":
+                self.gradients.append(body.open.validation_gradient)
+            if name == "open" and body.open.masking == "none":
+                if not self._mute("clear", body):
                     yield await self._clear(said, body, params, stub)
                 return
-            attempt = Attempt(*key, body.params, body.spec, self.spec.model.layout.size + 1, Minima())
+            size = self.spec.model.layout.size if name == "open" else width(self.spec.evaluation.edges)
+            attempt = Attempt(*key, body.params, body.spec, size + 1, Minima())
             secret = sha256(f"{self.did}{key}".encode()).digest()
-            self._states[key], advert = start(attempt, self.did, len(body.open.twins) + self.boast, secret)
+            self._states[key], advert = start(attempt, self.did, len(self._opened[key]) + self.boast, secret)
             said.advert.CopyFrom(pb.Advert(x25519=advert.x25519, mlkem=advert.mlkem, subjects=advert.subjects))
-            if not self._mute("advert", body.round):
+            if not self._mute("advert", body):
                 yield self.signed("advert", said, advert)
         elif name == "personalise":
-            if not self._mute("personal", body.round):
+            if not self._mute("personal", body):
                 yield self._personal(said, body)
         else:
             raw = await self._masking(said, body, key, stub)
@@ -194,6 +204,11 @@ class SiteDouble:
         flat_view(params, size)
         parts = [self.weight * an_update(self.spec, round_, params, twin).astype(np.float64) for twin in twins]
         return np.sum(parts, axis=0) if parts else np.zeros(size)
+
+    def histogram(self, round_: int, params: bytes, twins: tuple[str, ...]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """The sum of what these twins give in an evaluation (width,)."""
+        parts = [some_shares(self.spec, round_, params, twin).astype(np.float64) for twin in twins]
+        return np.sum(parts, axis=0) if parts else np.zeros(width(self.spec.evaluation.edges))
 
     async def _masking(
         self,
@@ -221,13 +236,16 @@ class SiteDouble:
         stub: Any,  # noqa: ANN401
     ) -> bytes | None:
         ready = self._states[key]
-        if not isinstance(ready, Ready) or self._mute("masked", body.round):
+        if not isinstance(ready, Ready) or self._mute("masked", body):
             return None
         params = await self._fetch(stub, body.params)
         count = ready.cohort.adverts[ready.place].subjects
         scale = Scale(self.spec.local.clip or 1.0, self.spec.cohort.max_weight, ready.subjects)
-        total = self.total(body.round, params, self._opened[key])
-        done = mask(ready, scale.encode(total, self.weight * count, self._coins(body.round)))
+        total, weight = self.total(body.round, params, self._opened[key]), self.weight * count
+        if body.run.endswith("/evaluation"):
+            scale = Scale(BOUND, 1.0, ready.subjects)
+            total, weight = self.histogram(body.round, params, self._opened[key]), float(count)
+        done = mask(ready, scale.encode(total, weight, self._coins(body.round)))
         if isinstance(done, Refuse):
             raise AssertionError(done.code)  # noqa: TRY004 - a refusal is no wrong type
         self._states[key], masked, raw = done
@@ -239,8 +257,10 @@ class SiteDouble:
         await self._deliver(stub, data)
         return self._masked[key]
 
-    def _mute(self, step: str, round_: int) -> bool:
-        return step in self.silent or f"{step} {round_}" in self.silent
+    def _mute(self, step: str, body: pb.OrderBody | pb.SignalBody) -> bool:
+        if body.run.endswith("/evaluation"):
+            return f"evaluation {step}" in self.silent
+        return step in self.silent or f"{step} {body.round}" in self.silent
 
     def _coins(self, round_: int) -> bytes:
         """Rounding is private, yet equal in every run of one specification."""
@@ -258,7 +278,7 @@ class SiteDouble:
                 said.answers.CopyFrom(pb.Answers(b_shares=b_shares, r_shares=r_shares, seed_checks=checks))
             case Refuse(code, detail):
                 said.refusal.CopyFrom(pb.Refusal(code=code, detail=detail))
-        if self._mute(said.WhichOneof("step") or "", said.round):
+        if self._mute(said.WhichOneof("step") or "", said):
             return None
         return self.signed("", said, reply)
 

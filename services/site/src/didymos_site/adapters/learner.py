@@ -60,6 +60,9 @@ class FolderLearner:
     ) -> Trained:
         return await self._alone(lambda: self._train(spec, params, round_, subjects, gradient))
 
+    async def evaluate(self, spec: RunSpec, params: Flat, subjects: Sequence[Subject]) -> Trained:
+        return await self._alone(lambda: self._evaluate(spec, params, subjects))
+
     async def personalise(self, spec: RunSpec, params: Flat, subject: Subject) -> PersonalModel:
         return await self._alone(lambda: self._personalise(spec, params, subject))
 
@@ -75,6 +78,14 @@ class FolderLearner:
         chunk = train_chunk(self._engine_of(spec.model), clients, params, spec, round_, gradient)
         scores = {subject.twin: one.score or 0.0 for subject, one in zip(subjects, chunk.trained, strict=True)}
         return Trained(chunk.total, chunk.weight, tuple(subject.twin for subject in subjects), scores)
+
+    def _evaluate(self, spec: RunSpec, params: Flat, subjects: Sequence[Subject]) -> Trained:
+        from didymos_learning.evaluate_chunk import evaluate_chunk
+
+        clients = [self._client(subject, spec.model.task) for subject in subjects]
+        found = evaluate_chunk(self._engine_of(spec.model), clients, params, spec.evaluation.edges)
+        counted = tuple(subject.twin for subject in subjects if str(subject.twin) in found.subjects)
+        return Trained(found.total, float(len(counted)), counted, {})
 
     def _personalise(self, spec: RunSpec, params: Flat, subject: Subject) -> PersonalModel:
         from didymos_learning.personal import own_only, personalise

@@ -33,6 +33,7 @@ from didymos_site.domain.order import (
     CloseOrder,
     Confirmations,
     Digest,
+    EvaluateOrder,
     Header,
     MaskOrder,
     PersonaliseOrder,
@@ -91,6 +92,10 @@ def _parsed(body: pb.OrderBody, header: Header, trust: Trust) -> SiteOrder:
             twins = tuple(TwinId(Did(twin)) for twin in said.twins)
             gradient = said.validation_gradient
             return TrainOrder(header, said.masking, twins, Did(said.grantee), said.purpose, said.cohort, gradient)
+        case "evaluate":
+            asked = body.evaluate
+            twins = tuple(TwinId(Did(twin)) for twin in asked.twins)
+            return EvaluateOrder(header, twins, Did(asked.grantee), asked.purpose, asked.cohort)
         case "setup":
             return MaskOrder(header, _setup(body.setup, header, trust))
         case "confirm":

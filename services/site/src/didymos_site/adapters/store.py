@@ -17,7 +17,7 @@ from didymos_learning import flat_bytes
 from didymos_privacy import SiteState, site_state, site_state_bytes
 
 from didymos_site.application.ports import Answered, Kept, StoreFailed, Trained
-from didymos_site.domain.order import Header, TrainOrder
+from didymos_site.domain.order import DataOrder, EvaluateOrder, Header, TrainOrder
 
 _SCHEMA: Final = """
 create table if not exists answered(run text, round int, attempt int, step text, "order" blob not null,
@@ -106,11 +106,11 @@ class SqliteStore:
         row = (*_name(header), site_state_bytes(state))
         self._file.execute("insert or replace into state values (?, ?, ?, ?)", row)
 
-    def keep_trained(self, order: TrainOrder, trained: Trained, day: str) -> None:
+    def keep_trained(self, order: DataOrder, trained: Trained, day: str) -> None:
         header = order.header
         said = {
             "masking": order.masking, "grantee": order.grantee, "purpose": order.purpose, "cohort": order.cohort,
-            "twins": list(order.twins), "gradient": order.gradient.hex(),
+            "twins": list(order.twins), "gradient": order.gradient.hex() if isinstance(order, TrainOrder) else None,
         }  # fmt: skip
         row = (
             header.run, header.round, header.params, json.dumps(said), json.dumps(list(trained.twins)),
@@ -119,20 +119,23 @@ class SqliteStore:
         with self._writing() as file:
             file.execute("delete from trained where run = ? and round < ?", (header.run, header.round))
             file.execute("insert or replace into trained values (?, ?, ?, ?, ?, ?, ?, ?)", row)
-            file.execute("delete from trained_on where day < ?", (day,))
-            file.execute("insert or ignore into trained_on values (?, ?, ?)", (day, header.run, header.round))
+            if day:
+                file.execute("delete from trained_on where day < ?", (day,))
+                file.execute("insert or ignore into trained_on values (?, ?, ?)", (day, header.run, header.round))
 
     def trained_on(self, day: str, run: str, round_: int) -> int:
         query = "select count(*) from trained_on where day = ? and not (run = ? and round = ?)"
         return int(self._file.execute(query, (day, run, round_)).fetchone()[0])
 
-    def opened(self, header: Header) -> TrainOrder | None:
+    def opened(self, header: Header) -> DataOrder | None:
         query = 'select "order" from trained where run = ? and round = ? and params = ?'
         row = self._file.execute(query, (header.run, header.round, header.params)).fetchone()
         if row is None:
             return None
         said = json.loads(row[0])
         twins = tuple(TwinId(Did(twin)) for twin in said["twins"])
+        if said["gradient"] is None:
+            return EvaluateOrder(header, twins, Did(said["grantee"]), said["purpose"], said["cohort"])
         return TrainOrder(
             header, said["masking"], twins, Did(said["grantee"]), said["purpose"], said["cohort"],
             bytes.fromhex(said["gradient"]),
@@ -178,7 +181,8 @@ class SqliteStore:
                 file.executemany("insert or replace into score values (?, ?, ?, ?)", scores)
             if committed:
                 file.execute("delete from trained where run = ? and round <= ?", place)
-            file.execute("delete from state where run = ? and round = ? and attempt <= ?", _name(header))
+            over = "delete from state where run = ?1 and (round < ?2 or round = ?2 and attempt <= ?3)"
+            file.execute(over, _name(header))
             file.execute("update vector set data = x'' where run = ? and round <= ?", place)
             file.execute("delete from answered where run = ? and round < ?", place)
         self._file.execute("pragma wal_checkpoint(truncate)").fetchall()

@@ -6,11 +6,21 @@ from didymos_kit import log
 from didymos_kit.errors import problem_of
 from didymos_privacy import Refuse
 
+from didymos_site.application.evaluate_round import evaluate_round
 from didymos_site.application.mask_round import mask_round
 from didymos_site.application.personalise_run import personalise_run
 from didymos_site.application.ports import Away, Ports, StoreFailed
 from didymos_site.application.train_round import train_round
-from didymos_site.domain.order import CloseOrder, Digest, MaskOrder, PersonaliseOrder, SiteOrder, TrainOrder
+from didymos_site.domain.order import (
+    CloseOrder,
+    DataOrder,
+    Digest,
+    EvaluateOrder,
+    MaskOrder,
+    PersonaliseOrder,
+    SiteOrder,
+    TrainOrder,
+)
 
 DELIVERING: Final = frozenset({"open", "SetupBoxes"})
 
@@ -39,10 +49,12 @@ async def answer_order(order: SiteOrder, digest: Digest, ports: Ports) -> bytes 
         return refusal(order, problem.row.code, str(problem.values.get("detail", problem.row.title)), ports)
 
 
-async def _carried_out(order: TrainOrder | MaskOrder | PersonaliseOrder, digest: Digest, ports: Ports) -> bytes:
+async def _carried_out(order: DataOrder | MaskOrder | PersonaliseOrder, digest: Digest, ports: Ports) -> bytes:
     match order:
         case TrainOrder():
             return await train_round(order, digest, ports)
+        case EvaluateOrder():
+            return await evaluate_round(order, digest, ports)
         case MaskOrder():
             return await mask_round(order, digest, ports)
         case PersonaliseOrder():

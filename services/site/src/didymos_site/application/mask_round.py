@@ -1,5 +1,7 @@
 """One step of secure aggregation: ask the state machine, store what it says, then say it. privacy.md section 3."""
 
+from typing import Final
+
 from didymos_contracts.errors.privacy import (
     PRIVACY_LIST_INCONSISTENT,
     PRIVACY_NOT_GRANTED,
@@ -8,6 +10,8 @@ from didymos_contracts.errors.privacy import (
 )
 from didymos_kit import log
 from didymos_kit.faults import fault_point
+from didymos_learning import RunSpec
+from didymos_learning.error_histogram import BOUND
 from didymos_privacy import (
     Advertised,
     Confirmed,
@@ -27,7 +31,9 @@ from didymos_privacy import (
 
 from didymos_site.application.ports import Kept, Ports
 from didymos_site.application.train_round import admit_now, spec_of
-from didymos_site.domain.order import Confirmations, Digest, MaskOrder, TrainOrder
+from didymos_site.domain.order import Confirmations, DataOrder, Digest, EvaluateOrder, MaskOrder
+
+ROUNDING: Final = {"open": "didymos/site-rounding/v1", "evaluate": "didymos/site-evaluation-rounding/v1"}
 
 
 async def mask_round(order: MaskOrder, digest: Digest, ports: Ports) -> bytes:
@@ -70,21 +76,20 @@ def _told(order: MaskOrder, state: SiteState) -> Order:
     return Unmask(tuple(Confirmed(place, confirm) for place, confirm in places))
 
 
-async def _masked(order: MaskOrder, opened: TrainOrder, ready: Ready, digest: Digest, ports: Ports) -> bytes:
+async def _masked(order: MaskOrder, opened: DataOrder, ready: Ready, digest: Digest, ports: Ports) -> bytes:
     """MASK: consent is asked again, the vector is made, kept with its state and its booking, delivered, then named."""
     header = order.header
     spec, trained = await spec_of(header, ports), ports.store.trained(header)
-    if trained is None or spec.local.clip is None:
-        raise PRIVACY_VECTOR_MISMATCHED.problem(detail="nothing was trained, or updates have no bound")
+    if trained is None:
+        raise PRIVACY_VECTOR_MISMATCHED.problem(detail="nothing was trained")
     admitted = await admit_now(opened, spec, ports)
     gone = [twin for twin in trained.twins if twin not in admitted.grants]
     if gone or ready.subjects < admitted.minima.subjects:
         reasons = sorted({admitted.refused[twin].value for twin in gone if twin in admitted.refused})
         raise PRIVACY_NOT_GRANTED.problem(detail=", ".join(reasons) or "the cohort shrank")
-    scale = Scale(spec.local.clip, spec.cohort.max_weight, ready.subjects)
     place = (header.spec, header.params, header.round.to_bytes(4, "big"))  # of what is trained: its name may differ
-    seed = derived(ports.secret, "didymos/site-rounding/v1", *place)
-    done = mask(ready, scale.encode(trained.total, trained.weight, seed))
+    seed = derived(ports.secret, ROUNDING[opened.step], *place)
+    done = mask(ready, _scale(opened, spec, ready).encode(trained.total, trained.weight, seed))
     if isinstance(done, Refuse):
         raise PRIVACY_VECTOR_MISMATCHED.problem(detail=done.detail)
     sent, said, vector = done
@@ -96,3 +101,12 @@ async def _masked(order: MaskOrder, opened: TrainOrder, ready: Ready, digest: Di
     await ports.objects.deliver(vector)
     fault_point("site.delivered")
     return signal
+
+
+def _scale(opened: DataOrder, spec: RunSpec, ready: Ready) -> Scale:
+    """How the vector becomes integers. Raises PRIVACY_VECTOR_MISMATCHED."""
+    if isinstance(opened, EvaluateOrder):
+        return Scale(BOUND, 1.0, ready.subjects)
+    if spec.local.clip is None:
+        raise PRIVACY_VECTOR_MISMATCHED.problem(detail="updates have no bound")
+    return Scale(spec.local.clip, spec.cohort.max_weight, ready.subjects)

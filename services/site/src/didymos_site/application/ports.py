@@ -10,7 +10,7 @@ from didymos_learning import Flat, RunSpec
 from didymos_privacy import SiteMessage, SiteState
 
 from didymos_site.domain.hours import Limits
-from didymos_site.domain.order import Digest, Header, TrainOrder
+from didymos_site.domain.order import DataOrder, Digest, Header
 from didymos_site.domain.subject import Subject
 
 
@@ -59,7 +59,10 @@ Said: TypeAlias = SiteMessage | Clear | Report
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The sum over subjects of w_i clip(y_i - x) (d,), the sum of w_i, and each subject's score. Stays in the site."""
+    """The sum over subjects of w_i clip(y_i - x) (d,), the sum of w_i, and each subject's score. Stays in the site.
+
+    Of an evaluation: the sum of their histograms (width,), their number, and no scores.
+    """
 
     total: Flat
     weight: float
@@ -110,6 +113,9 @@ class Learner(Protocol):
         self, spec: RunSpec, params: Flat, round_: int, subjects: Sequence[Subject], gradient: Flat | None
     ) -> Trained:
         """Raises LearningError."""
+
+    async def evaluate(self, spec: RunSpec, params: Flat, subjects: Sequence[Subject]) -> Trained:
+        """Of those that hold something out. Raises LearningError."""
 
     async def personalise(self, spec: RunSpec, params: Flat, subject: Subject) -> PersonalModel:
         """Raises LearningError."""
@@ -162,14 +168,14 @@ class Store(Protocol):
     def keep_state(self, header: Header, state: SiteState) -> None:
         """Where an attempt stands after an order that was refused."""
 
-    def keep_trained(self, order: TrainOrder, trained: Trained, day: str) -> None:
-        """`day`: the one whose rounds it is among."""
+    def keep_trained(self, order: DataOrder, trained: Trained, day: str) -> None:
+        """`day`: the one whose rounds it is among; empty for what is no training."""
 
     def trained_on(self, day: str, run: str, round_: int) -> int:
         """Rounds trained on a day, this one left out."""
 
-    def opened(self, header: Header) -> TrainOrder | None:
-        """The order that this site trained for, in any attempt of the round, from the same parameters."""
+    def opened(self, header: Header) -> DataOrder | None:
+        """The order that this site trained or evaluated for, in any attempt of the round, from the same parameters."""
 
     def trained(self, header: Header) -> Trained | None:
         """What was trained for this round from the same parameters."""

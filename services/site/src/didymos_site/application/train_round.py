@@ -10,11 +10,11 @@ from didymos_contracts.errors.training import TRAINING_LAYOUT_MISMATCHED, TRAINI
 from didymos_did import Reason
 from didymos_kit.faults import fault_point
 from didymos_learning import Flat, RunSpec, check_model, flat_bytes, flat_view
-from didymos_privacy import Attempt, Minima, start
+from didymos_privacy import Attempt, start
 
 from didymos_site.application.ports import Clear, Kept, Ports, Trained
 from didymos_site.domain.admission import Admitted, Use, admit
-from didymos_site.domain.order import Digest, Header, TrainOrder
+from didymos_site.domain.order import DataOrder, Digest, Header, TrainOrder
 
 
 async def train_round(order: TrainOrder, digest: Digest, ports: Ports) -> bytes:
@@ -32,12 +32,7 @@ async def train_round(order: TrainOrder, digest: Digest, ports: Ports) -> bytes:
     trained = await _trained(order, spec, admitted, ports)
     fault_point("site.trained")
     if masked:
-        attempt = attempt_of(header, spec, admitted.minima)
-        state, advert = start(attempt, ports.voice.site, len(trained.twins), token_bytes(32))
-        signal = ports.voice.say(header, b"", advert)
-        ports.store.keep(Kept(header, order.step, digest, signal, state))
-        fault_point("site.advertised")
-        return signal
+        return advertise(order, digest, spec.model.layout.size, trained, admitted, ports)
     vector = flat_bytes(trained.total)
     said = Clear(sha256(vector).digest(), trained.weight, len(trained.twins))
     signal = ports.voice.say(header, b"", said)
@@ -49,6 +44,21 @@ async def train_round(order: TrainOrder, digest: Digest, ports: Ports) -> bytes:
     return signal
 
 
+def advertise(
+    order: DataOrder, digest: Digest, size: int, trained: Trained, admitted: Admitted, ports: Ports
+) -> bytes:  # fmt: skip
+    """The signal with fresh keys, for a vector of `size` and one coordinate more: the weight, or the count."""
+    header = order.header
+    attempt = Attempt(
+        header.run, header.round, header.attempt, header.params, header.spec, size + 1, admitted.minima
+    )  # fmt: skip
+    state, advert = start(attempt, ports.voice.site, len(trained.twins), token_bytes(32))
+    signal = ports.voice.say(header, b"", advert)
+    ports.store.keep(Kept(header, order.step, digest, signal, state))
+    fault_point("site.advertised")
+    return signal
+
+
 def nobody(admitted: Admitted) -> Problem:
     """Why no subject here may be used."""
     reasons = sorted({reason.value for reason in admitted.refused.values()})
@@ -57,7 +67,7 @@ def nobody(admitted: Admitted) -> Problem:
     return PRIVACY_NOT_GRANTED.problem(detail=", ".join(reasons) or "no such twins here")
 
 
-async def admit_now(order: TrainOrder, spec: RunSpec, ports: Ports) -> Admitted:
+async def admit_now(order: DataOrder, spec: RunSpec, ports: Ports) -> Admitted:
     """Which of the order's twins may be used, as things stand."""
     await ports.consent.settle()
     use = Use(
@@ -80,12 +90,6 @@ async def spec_of(header: Header, ports: Ports) -> RunSpec:
 async def params_of(digest: Digest, spec: RunSpec, ports: Ports) -> Flat:
     """A vector (d,) by its digest. Raises LearningError `training.layout_mismatched`."""
     return flat_view(await ports.objects.fetch(digest), spec.model.layout.size)
-
-
-def attempt_of(header: Header, spec: RunSpec, minima: Minima) -> Attempt:
-    """What binds this attempt. One coordinate more than the parameters: the weight."""
-    dim = spec.model.layout.size + 1
-    return Attempt(header.run, header.round, header.attempt, header.params, header.spec, dim, minima)
 
 
 async def _trained(order: TrainOrder, spec: RunSpec, admitted: Admitted, ports: Ports) -> Trained:

@@ -42,6 +42,25 @@ class TrainOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class EvaluateOrder:
+    """Find how far off `params` is on what these twins hold out: told only as part of a masked sum."""
+
+    header: Header
+    twins: tuple[TwinId, ...]
+    grantee: Did
+    purpose: str
+    cohort: int
+
+    @property
+    def masking(self) -> str:
+        return "pairwise"
+
+    @property
+    def step(self) -> str:
+        return "evaluate"
+
+
+@dataclass(frozen=True, slots=True)
 class SignedConfirm:
     """What another site confirmed, its signature verified. `list`: the digest of the list that it spoke of."""
 
@@ -97,4 +116,5 @@ class PersonaliseOrder:
         return "personalise"
 
 
-SiteOrder: TypeAlias = TrainOrder | MaskOrder | CloseOrder | PersonaliseOrder
+DataOrder: TypeAlias = TrainOrder | EvaluateOrder  # what uses the data of twins, and is booked under their grants
+SiteOrder: TypeAlias = DataOrder | MaskOrder | CloseOrder | PersonaliseOrder

@@ -676,6 +676,7 @@ class OrderBody(_message.Message):
     UNMASK_FIELD_NUMBER: _builtins.int
     CLOSE_FIELD_NUMBER: _builtins.int
     PERSONALISE_FIELD_NUMBER: _builtins.int
+    EVALUATE_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     round: _builtins.int
     attempt: _builtins.int
@@ -701,6 +702,8 @@ class OrderBody(_message.Message):
     def close(self) -> Global___Close: ...
     @_builtins.property
     def personalise(self) -> Global___Personalise: ...
+    @_builtins.property
+    def evaluate(self) -> Global___Evaluate: ...
     def __init__(
         self,
         *,
@@ -720,12 +723,13 @@ class OrderBody(_message.Message):
         unmask: Global___Unmask | None = ...,
         close: Global___Close | None = ...,
         personalise: Global___Personalise | None = ...,
+        evaluate: Global___Evaluate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["close", b"close", "confirm", b"confirm", "open", b"open", "personalise", b"personalise", "setup", b"setup", "step", b"step", "unmask", b"unmask"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["close", b"close", "confirm", b"confirm", "evaluate", b"evaluate", "open", b"open", "personalise", b"personalise", "setup", b"setup", "step", b"step", "unmask", b"unmask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "attempt", b"attempt", "close", b"close", "confirm", b"confirm", "deadline_us", b"deadline_us", "expected", b"expected", "layout", b"layout", "open", b"open", "params", b"params", "personalise", b"personalise", "proof", b"proof", "round", b"round", "run", b"run", "setup", b"setup", "spec", b"spec", "step", b"step", "unmask", b"unmask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "attempt", b"attempt", "close", b"close", "confirm", b"confirm", "deadline_us", b"deadline_us", "evaluate", b"evaluate", "expected", b"expected", "layout", b"layout", "open", b"open", "params", b"params", "personalise", b"personalise", "proof", b"proof", "round", b"round", "run", b"run", "setup", b"setup", "spec", b"spec", "step", b"step", "unmask", b"unmask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["open", "setup", "confirm", "unmask", "close", "personalise"]  # noqa: Y015
+    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["open", "setup", "confirm", "unmask", "close", "personalise", "evaluate"]  # noqa: Y015
     _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_step) -> _WhichOneofReturnType_step | None: ...
 
@@ -776,6 +780,44 @@ class Open(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Open: _TypeAlias = Open  # noqa: Y015
+
+@_typing.final
+class Evaluate(_message.Message):
+    """Evaluate `params` of the order on what these twins hold out for the gate, never on test, then advertise: what is masked
+    is the histogram of their errors by the edges of the specification, once a round. `run` of such an order is that of the
+    training with "/evaluation" behind it, `round` the one after which it is due; it is booked as a round of its own.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TWINS_FIELD_NUMBER: _builtins.int
+    GRANTEE_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    COHORT_FIELD_NUMBER: _builtins.int
+    grantee: _builtins.str
+    """as in Open"""
+    purpose: _builtins.str
+    cohort: _builtins.int
+    """twins expected, over all sites; under 10 the order is refused"""
+    @_builtins.property
+    def twins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """consenting twins of this site"""
+
+    def __init__(
+        self,
+        *,
+        twins: _abc.Iterable[_builtins.str] | None = ...,
+        grantee: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        cohort: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cohort", b"cohort", "grantee", b"grantee", "purpose", b"purpose", "twins", b"twins"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Evaluate: _TypeAlias = Evaluate  # noqa: Y015
 
 @_typing.final
 class Setup(_message.Message):
