@@ -124,7 +124,8 @@ class MaskedAttempt:
         """Each site what it is to do now; before there is a list that is to train."""
         for site in self._order.cohort.names:
             if isinstance(state, Advertising):
-                told = self._desk.book.open(self._order, site)
+                asks = self._desk.book.evaluate if self._order.evaluates else self._desk.book.open
+                told = asks(self._order, site)
             else:
                 order = order_for(state, site)
                 if order is None:
@@ -176,7 +177,7 @@ class MaskedAttempt:
     async def _check_vector(self, masked: Masked) -> None:
         """Raises PrivacyError `privacy.vector_mismatched` unless the vector lies here, with the bytes it must have."""
         vector = await self._desk.objects.get(masked.vector)
-        wanted = 4 * dimension(self._order.spec)
+        wanted = 4 * dimension(self._order)
         if vector is None or len(vector) != wanted:
             there = "nothing" if vector is None else f"{len(vector)} bytes"
             raise PrivacyError("privacy.vector_mismatched", f"{there} delivered, {wanted} bytes expected")
@@ -187,7 +188,7 @@ class MaskedAttempt:
         there = [vector for vector in vectors if vector is not None]
         if len(there) != len(vectors):
             return Broken("privacy.vector_mismatched")
-        total = await asyncio.to_thread(unmask, done, there, self._order.spec)
+        total = await asyncio.to_thread(unmask, done, there, self._order)
         transcript = done.attempt.transcript(expected_digest(done))
         return Opened(tuple(Did(site) for site, _ in survivors), total, transcript)
 

@@ -37,6 +37,14 @@ class OrderBook:
         body.open.validation_gradient = order.gradient
         return self._signed(body)
 
+    def evaluate(self, order: Order, site: Did) -> bytes:
+        """Find the errors of the model, then advertise."""
+        body, member = _body(order), order.cohort.member(site)
+        body.evaluate.twins.extend(() if member is None else (subject.twin for subject in member.subjects))
+        body.evaluate.grantee, body.evaluate.purpose = order.use.buyer, str(order.use.purpose)
+        body.evaluate.cohort = order.cohort.size
+        return self._signed(body)
+
     def masking(
         self, order: Order, told: MaskingOrder, expected: bytes, signals: Mapping[tuple[str, str], bytes]
     ) -> bytes:

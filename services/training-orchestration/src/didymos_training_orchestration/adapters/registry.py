@@ -9,8 +9,17 @@ from didymos_kit.database.seen import insert_missing
 from sqlalchemy import Row, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from didymos_training_orchestration.adapters.tables import EVALUATIONS, JUDGEMENTS, MODELS, PARENTS, RUNS, USES
+from didymos_training_orchestration.adapters.tables import (
+    EVALUATIONS,
+    JUDGEMENTS,
+    MODELS,
+    PARENTS,
+    RUNS,
+    TALLIES,
+    USES,
+)
 from didymos_training_orchestration.domain.contribution import SubjectReport
+from didymos_training_orchestration.domain.evaluation import Tally
 from didymos_training_orchestration.domain.judgement import Judgement
 from didymos_training_orchestration.domain.model import Model, ModelId, ModelKind, ModelState, Parent
 from didymos_training_orchestration.domain.round import Round
@@ -98,6 +107,17 @@ class SqlRegistry:
             return None
         losses = tuple((int(number), float(loss)) for number, loss in json.loads(row.losses))
         return Judgement(row.source, row.windows, row.naive, losses)
+
+    async def counted(self, run: RunId, tally: Tally) -> None:
+        row = {
+            "run": run, "round": tally.round, "sites": tally.sites, "subjects": tally.subjects,
+            "sums": json.dumps(tally.sums).encode(),
+        }  # fmt: skip
+        await insert_missing(self._connection, TALLIES, [row])
+
+    async def tallies(self, run: RunId) -> Sequence[Tally]:
+        rows = await self._connection.execute(select(TALLIES).where(TALLIES.c.run == run).order_by(TALLIES.c.round))
+        return [Tally(row.round, row.sites, row.subjects, tuple(map(float, json.loads(row.sums)))) for row in rows]
 
     async def note_uses(self, round_: Round) -> None:
         rows = [

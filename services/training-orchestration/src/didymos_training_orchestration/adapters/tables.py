@@ -151,6 +151,16 @@ JUDGEMENTS: Final = Table(  # the loss of each kept checkpoint of an ended run, 
     Column("naive", Float, nullable=False),
     Column("losses", LargeBinary, nullable=False),  # JSON: round and loss
 )
+TALLIES: Final = Table(  # the summed histograms of the errors that members told together, by the round they follow
+    "tallies",
+    METADATA,
+    Column("run", Text, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("sites", Integer, nullable=False),
+    Column("subjects", Integer, nullable=False),
+    Column("sums", LargeBinary, nullable=False),  # JSON
+    PrimaryKeyConstraint("run", "round", name="tallies_pkey"),
+)
 MODELS: Final = Table(
     "models",
     METADATA,

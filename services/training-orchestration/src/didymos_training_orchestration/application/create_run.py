@@ -12,6 +12,7 @@ from didymos_did import Did
 from didymos_kit.clock import Clock
 from didymos_kit.ids import Ids
 from didymos_learning import BySum, RunSpec, Strategy, check_model, check_stackable, check_strategy
+from didymos_learning.error_histogram import LEAST_SUBJECTS
 from didymos_learning.strategies import plain
 
 from didymos_training_orchestration.application.ports import Work
@@ -57,6 +58,7 @@ def check_spec(spec: RunSpec, clients: ClientsKind = "sites") -> None:
     _check_members(check_strategy(spec), spec, clients)
     if spec.engine == "stacked":
         check_stackable(spec)
+    _check_evaluation(spec, clients)
     if spec.masking != "pairwise":
         return
     if spec.local.clip is None:
@@ -64,6 +66,20 @@ def check_spec(spec: RunSpec, clients: ClientsKind = "sites") -> None:
     if spec.cohort.sites < SITES or spec.cohort.surviving < SURVIVING:
         raise TRAINING_SPEC_MALFORMED.problem(
             pointer="/spec/cohort", detail=f"masks need {SITES} sites, of which {SURVIVING} survive"
+        )
+
+
+def _check_evaluation(spec: RunSpec, clients: ClientsKind) -> None:
+    """Members tell errors together, under masks and among enough of them, or not at all."""
+    if not spec.evaluation.every:
+        return
+    if clients != "sites" or spec.masking != "pairwise":
+        raise TRAINING_SPEC_MALFORMED.problem(
+            pointer="/spec/evaluation", detail="sites evaluate under pairwise masks; other runs are judged in clear"
+        )
+    if spec.cohort.subjects < LEAST_SUBJECTS:
+        raise TRAINING_SPEC_MALFORMED.problem(
+            pointer="/spec/cohort/subjects", detail=f"errors are told of {LEAST_SUBJECTS} subjects together at least"
         )
 
 

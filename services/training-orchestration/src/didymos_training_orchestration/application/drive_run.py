@@ -15,6 +15,7 @@ from didymos_training_orchestration.application.admission import share_used
 from didymos_training_orchestration.application.close_round import Closing, abort_round, close_round
 from didymos_training_orchestration.application.collect import Collected, Failed, collect
 from didymos_training_orchestration.application.complete_run import NO_ROUND, complete_run, fail_run
+from didymos_training_orchestration.application.evaluate_round import evaluate_round
 from didymos_training_orchestration.application.events import RunStarted
 from didymos_training_orchestration.application.hold import hold, move, store
 from didymos_training_orchestration.application.open_round import open_round, retry_round
@@ -24,6 +25,7 @@ from didymos_training_orchestration.application.quick_rounds import QUICK_SECOND
 from didymos_training_orchestration.application.results import order_of
 from didymos_training_orchestration.application.summing import applied, server_of
 from didymos_training_orchestration.application.world import World
+from didymos_training_orchestration.domain.evaluation import evaluation_of
 from didymos_training_orchestration.domain.round import ATTEMPTS, IN_FLIGHT, Round, RoundState
 from didymos_training_orchestration.domain.run import ENDED, Move, Run, RunId
 
@@ -33,6 +35,7 @@ async def drive_run(name: RunId, epoch: int, world: World) -> None:
     run = await _begun(name, epoch, world)
     await _say_again_how_the_last_round_ended(run, world)
     ahead = False
+    await evaluate_round(run, epoch, world)
     while not run.over:
         flight = await _in_flight(run, world)
         if flight is None and ahead:
@@ -44,6 +47,7 @@ async def drive_run(name: RunId, epoch: int, world: World) -> None:
                 return
             ahead = await _round(run, flight, epoch, world) and together(run, world)
         run = await world.units(lambda work: hold(name, epoch, work))
+        await evaluate_round(run, epoch, world)
     if not run.committed:
         await world.units(lambda work: fail_run(name, epoch, NO_ROUND, work))
         return
@@ -186,13 +190,11 @@ async def _commit(run: Run, got: Collected, server: ServerState, epoch: int, wor
 
 
 async def _say_again_how_the_last_round_ended(run: Run, world: World) -> None:
-    """Members that were away when it ended must learn it: repeats are harmless."""
-    if not run.round:
-        return
-    last = await world.units(lambda work: work.rounds.find(run.id, run.round))
-    if last is not None:
-        outcome = "committed" if last.state is RoundState.COMMITTED else "aborted"
-        await world.clients[run.clients].close(order_of(run, last, b""), outcome, last.reason)
+    """Members that were away when it ended must learn it: repeats are harmless. So with the last evaluation."""
+    for name in (run.id, evaluation_of(run.id)) if run.round else ():
+        last = await world.units(lambda work, name=name: work.rounds.find(name, run.round))  # type: ignore[misc]
+        if last is not None and last.state not in IN_FLIGHT:
+            await _told(run, last, world)
 
 
 async def tell_the_end(name: RunId, world: World) -> None:
@@ -200,7 +202,12 @@ async def tell_the_end(name: RunId, world: World) -> None:
     run = await world.units(lambda work: work.runs.find(name))
     if run is None or run.state not in ENDED or run.clients not in world.clients:
         return
-    rounds = await world.units(lambda work: work.rounds.of(name))
-    if rounds:
-        outcome = "committed" if rounds[-1].state is RoundState.COMMITTED else "aborted"
-        await world.clients[run.clients].close(order_of(run, rounds[-1], b""), outcome, rounds[-1].reason)
+    for kind in (name, evaluation_of(name)):
+        rounds = await world.units(lambda work, kind=kind: work.rounds.of(kind))  # type: ignore[misc]
+        if rounds:
+            await _told(run, rounds[-1], world)
+
+
+async def _told(run: Run, last: Round, world: World) -> None:
+    outcome = "committed" if last.state is RoundState.COMMITTED else "aborted"
+    await world.clients[run.clients].close(order_of(run, last), outcome, last.reason)

@@ -5,12 +5,16 @@ from dataclasses import replace
 from didymos_contracts.errors.training import TRAINING_LEASE_LOST, TRAINING_RUN_STATE
 
 from didymos_training_orchestration.application.ports import Work
+from didymos_training_orchestration.domain.evaluation import training_of
 from didymos_training_orchestration.domain.run import Move, Refused, Run, RunId, RunState, moved
 
 
 async def hold(name: RunId, epoch: int, work: Work) -> Run:
-    """The run, locked. Raises TRAINING_LEASE_LOST; TRAINING_RUN_STATE when somebody paused or ended it."""
-    run = await work.runs.lock(name)
+    """The run, also by the name of its evaluations, locked.
+
+    Raises TRAINING_LEASE_LOST; TRAINING_RUN_STATE when somebody paused or ended it.
+    """
+    run = await work.runs.lock(training_of(name))
     if run is None or run.lease_epoch != epoch:
         raise TRAINING_LEASE_LOST.problem(run=name)
     if run.state is not RunState.RUNNING:

@@ -41,11 +41,16 @@ async def plan_round(
     missed = shortage(run, found)
     if missed is not None:
         return missed
-    past = [each for each in await work.rounds.newest(name, RECENT) if each.state is RoundState.COMMITTED]
     return Round(
         name, run.round + 1, found.cohort, run.params, opened_us=clock.now_us(),
-        training_us=training_us([each.closed_us - each.opened_us for each in past], first_us),
+        training_us=await allowed_us(name, first_us, work),
     )  # fmt: skip
+
+
+async def allowed_us(name: RunId, first_us: int, work: Work) -> int:
+    """How long members may take, by what rounds took before."""
+    past = [each for each in await work.rounds.newest(name, RECENT) if each.state is RoundState.COMMITTED]
+    return training_us([each.closed_us - each.opened_us for each in past], first_us)
 
 
 async def retry_round(

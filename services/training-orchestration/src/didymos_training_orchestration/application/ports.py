@@ -13,6 +13,7 @@ from didymos_training_orchestration.application.events import Event
 from didymos_training_orchestration.application.results import Offer, Order, Result
 from didymos_training_orchestration.domain.budget import Account, Booking, Drawn
 from didymos_training_orchestration.domain.contribution import SubjectReport
+from didymos_training_orchestration.domain.evaluation import Tally
 from didymos_training_orchestration.domain.judgement import Judgement
 from didymos_training_orchestration.domain.model import Model, ModelId, Parent
 from didymos_training_orchestration.domain.round import Round
@@ -118,6 +119,12 @@ class Registry(Protocol):
         """Of no effect for a run that has one."""
 
     async def judgement(self, run: RunId) -> Judgement | None: ...
+
+    async def counted(self, run: RunId, tally: Tally) -> None:
+        """Of no effect for a round that has a tally."""
+
+    async def tallies(self, run: RunId) -> Sequence[Tally]:
+        """By round."""
 
     async def note_uses(self, round_: Round) -> None:
         """The twins of its cohort, each under its grant; of no effect for what is noted."""

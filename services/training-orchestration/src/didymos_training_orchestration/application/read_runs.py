@@ -8,6 +8,7 @@ from didymos_did import Did
 
 from didymos_training_orchestration.application.ports import Work
 from didymos_training_orchestration.domain.contribution import SubjectReport
+from didymos_training_orchestration.domain.evaluation import Tally, evaluation_of
 from didymos_training_orchestration.domain.judgement import Judgement
 from didymos_training_orchestration.domain.model import Model, ModelId, ModelKind, Parent
 from didymos_training_orchestration.domain.round import Round
@@ -15,9 +16,19 @@ from didymos_training_orchestration.domain.run import Run, RunId
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """What members evaluated together: a round of its own each, by the round it follows; with a tally, or a reason."""
+
+    edges: Sequence[float]
+    rounds: Mapping[int, Round]
+    tallies: Mapping[int, Tally]
+
+
+@dataclass(frozen=True, slots=True)
 class Rounds:
     rounds: Sequence[Round]
     outcomes: Mapping[int, Mapping[tuple[int, Did], str]]
+    together: Together
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +37,7 @@ class Evaluation:
 
     reports: Sequence[SubjectReport]
     judgement: Judgement | None
+    together: Together
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +57,23 @@ async def read_run(name: RunId, party: Did, work: Work) -> Run:
 
 async def read_rounds(name: RunId, party: Did, work: Work) -> Rounds:
     """Raises PLATFORM_NOT_FOUND."""
-    await read_run(name, party, work)
+    run = await read_run(name, party, work)
     rounds = await work.rounds.of(name)
-    return Rounds(rounds, {each.number: await work.rounds.outcomes(name, each.number) for each in rounds})
+    outcomes = {each.number: await work.rounds.outcomes(name, each.number) for each in rounds}
+    return Rounds(rounds, outcomes, await _together(run, work))
 
 
 async def read_evaluation(name: RunId, party: Did, work: Work) -> Evaluation:
-    """What sites reported and how checkpoints were judged. Raises PLATFORM_NOT_FOUND."""
-    await read_run(name, party, work)
-    return Evaluation(await work.registry.reports(name), await work.registry.judgement(name))
+    """What sites reported, found together, and how checkpoints were judged. Raises PLATFORM_NOT_FOUND."""
+    run = await read_run(name, party, work)
+    reports, judgement = await work.registry.reports(name), await work.registry.judgement(name)
+    return Evaluation(reports, judgement, await _together(run, work))
+
+
+async def _together(run: Run, work: Work) -> Together:
+    rounds = {each.number: each for each in await work.rounds.of(evaluation_of(run.id))}
+    tallies = {each.round: each for each in await work.registry.tallies(run.id)}
+    return Together(run.spec.evaluation.edges, rounds, tallies)
 
 
 async def read_models(name: RunId, party: Did, work: Work) -> Sequence[Model]:

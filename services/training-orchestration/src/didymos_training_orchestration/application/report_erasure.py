@@ -8,6 +8,7 @@ from didymos_did import Did, GrantId, TwinId
 
 from didymos_training_orchestration.application.ports import Work
 from didymos_training_orchestration.domain.budget import Account, Booking
+from didymos_training_orchestration.domain.evaluation import evaluation_of
 from didymos_training_orchestration.domain.model import Model, ModelKind
 from didymos_training_orchestration.domain.round import Round
 from didymos_training_orchestration.domain.run import Run
@@ -62,13 +63,15 @@ async def report_erasure(twin: TwinId, caller: Did, owner: Did | None, work: Wor
 
 
 async def _uses(twin: TwinId, run: Run, grants: Sequence[GrantId], work: Work) -> list[Use]:
-    rounds = {round_.number: round_ for round_ in await work.rounds.of(run.id)}
+    """Rounds of training and evaluations, by number; an evaluation behind the round it follows."""
     found = []
-    for grant in grants:
-        for number, booking in (await work.book.entries(run.id, grant)).items():
-            if number in rounds:
-                found.append(Use(rounds[number], grant, _site_of(twin, rounds[number]), booking))
-    return sorted(found, key=lambda use: use.round.number)
+    for name in (run.id, evaluation_of(run.id)):
+        rounds = {round_.number: round_ for round_ in await work.rounds.of(name)}
+        for grant in grants:
+            for number, booking in (await work.book.entries(name, grant)).items():
+                if number in rounds:
+                    found.append(Use(rounds[number], grant, _site_of(twin, rounds[number]), booking))
+    return sorted(found, key=lambda use: (use.round.number, use.round.run))
 
 
 def _site_of(twin: TwinId, round_: Round) -> Did | None:

@@ -9,6 +9,7 @@ from didymos_did import Did, TwinId
 from didymos_learning import RunSpec, Total
 
 from didymos_training_orchestration.domain.cohort import Cohort, Use, use_of
+from didymos_training_orchestration.domain.evaluation import training_of
 from didymos_training_orchestration.domain.round import Round
 from didymos_training_orchestration.domain.run import Digest, Run, RunId
 
@@ -40,12 +41,17 @@ class Order:
     training_us: int = 0
     gradient: Digest = b""
 
+    @property
+    def evaluates(self) -> bool:
+        """Whether members are asked for their errors from `params`, not for training."""
+        return self.run != training_of(self.run)
 
-def order_of(run: Run, round_: Round, gradient: Digest) -> Order:
-    """The order to train of this attempt: the same after a restart."""
+
+def order_of(run: Run, round_: Round, gradient: Digest = b"") -> Order:
+    """The order to train, or to evaluate, of this attempt: the same after a restart."""
     use = use_of(run.terms.buyer, run.terms.purpose, run.terms.agreement, run.spec)
     return Order(
-        run.id, round_.number, round_.attempt, round_.opened_us + round_.training_us, run.spec, use, round_.cohort,
+        round_.run, round_.number, round_.attempt, round_.opened_us + round_.training_us, run.spec, use, round_.cohort,
         round_.params, round_.training_us, gradient,
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from didymos_training_orchestration.application.hold import move
 from didymos_training_orchestration.application.ports import Consent, Work
 from didymos_training_orchestration.application.results import Offer
 from didymos_training_orchestration.domain.budget import Booking
+from didymos_training_orchestration.domain.evaluation import evaluation_of
 from didymos_training_orchestration.domain.round import IN_FLIGHT, RoundState
 from didymos_training_orchestration.domain.run import Move, Run, RunId, RunState
 
@@ -55,13 +56,14 @@ async def cancel_run(name: RunId, buyer: Did, work: Work) -> Run:
     """
     run = await owned(name, buyer, work)
     ended = await move(run, Move.CANCEL, work, CANCELLED)
-    for flight in await work.rounds.of(name):
+    for flight in (*await work.rounds.of(name), *await work.rounds.of(evaluation_of(name))):
         if flight.state in IN_FLIGHT:
             aborted = replace(flight, state=RoundState.ABORTED, reason=CANCELLED)
             await work.rounds.save(aborted)
             if not flight.charged:
-                await work.book.book(name, flight.number, flight.cohort.grants, Booking.RELEASED)
-            work.publish(RoundAborted(aborted))
+                await work.book.book(flight.run, flight.number, flight.cohort.grants, Booking.RELEASED)
+            if flight.run == name:
+                work.publish(RoundAborted(aborted))
     if run.params:
         work.publish(RunFailed(ended))
     return ended

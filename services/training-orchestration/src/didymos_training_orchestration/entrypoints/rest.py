@@ -180,13 +180,16 @@ def details(desk: Desk) -> APIRouter:
     async def rounds(run: str, caller: Caller) -> shapes.Json:
         """Every round with what became of its members. Digests, never vectors."""
         found = await desk.units(lambda work: read_runs.read_rounds(RunId(run), caller.did, work))
-        return {"rounds": [shapes.shown_round(each, found.outcomes[each.number]) for each in found.rounds]}
+        return {
+            "rounds": [shapes.shown_round(each, found.outcomes[each.number], found.together) for each in found.rounds]
+        }
 
     @router.get("/{run}/evaluation", responses=HIDDEN)
     async def evaluation(run: str, caller: Caller) -> shapes.Json:
-        """The errors of each subject's models, from the sites' own reports; and the held-out loss by round."""
+        """The errors of each subject's models, from the sites' own reports; the held-out loss by round; and the errors
+        that sites told together, under masks."""
         found = await desk.units(lambda work: read_runs.read_evaluation(RunId(run), caller.did, work))
-        return shapes.shown_evaluation(found.reports, found.judgement)
+        return shapes.shown_evaluation(found.reports, found.judgement, found.together)
 
     @router.get("/{run}/events", responses=HIDDEN, response_class=StreamingResponse)
     async def events(run: str, caller: Caller, request: Request) -> Response:

@@ -15,6 +15,7 @@ from fastapi import APIRouter
 from didymos_training_orchestration.application.ports import Units
 from didymos_training_orchestration.application.report_erasure import ErasureReport, Trace, Use, report_erasure
 from didymos_training_orchestration.domain.budget import Booking
+from didymos_training_orchestration.domain.evaluation import training_of
 from didymos_training_orchestration.domain.model import Model, ModelState, power_below, privacy_statement
 from didymos_training_orchestration.domain.round import RoundState
 from didymos_training_orchestration.entrypoints.shapes import Json, card_of
@@ -88,13 +89,16 @@ def _trace(trace: Trace) -> Json:
 
 
 def _use(use: Use) -> Json:
+    """The log has rounds of training only: an evaluation has no `event`."""
     round_, said = use.round, f"{use.round.run}/rounds/{use.round.number}"
+    trains = round_.run == training_of(round_.run)
     aborted = round_.state is RoundState.ABORTED
     event = ("round.aborted", f"{said}/{round_.reason}") if aborted else ("round.closed", said)
-    over = round_.closed_us > 0
+    over = trains and round_.closed_us > 0
     at = round_.closed_us or round_.opened_us
     return {
-        "round": round_.number, "state": round_.state.value, "outcome": OUTCOMES[use.booking],
+        "round": round_.number, "kind": "training" if trains else "evaluation",
+        "state": round_.state.value, "outcome": OUTCOMES[use.booking],
         "at": datetime.fromtimestamp(at / SECOND_US, UTC).isoformat(), "site": use.site, "grant": use.grant,
         "cohort": {"at_least": power_below(round_.cohort.size), "sites": len(round_.cohort.members)},
         "params_digest": round_.result.hex(), "event": event_id(*event).hex() if over else None,
