@@ -21,7 +21,7 @@ HEAVY = (
 )
 
 
-COMMANDS = ("verify", "demo", "up", "status", "doctor", "settings", "wallet", "twin", "device", "site")
+COMMANDS = ("verify", "demo", "up", "status", "doctor", "settings", "wallet", "twin", "device", "site", "profiles")
 
 
 def test_help_imports_typer_and_little_else() -> None:
@@ -31,7 +31,7 @@ def test_help_imports_typer_and_little_else() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["verify", "demo", "up", "status", "doctor", "settings", "wallet", "twin", "device", "site"]
+    "command", ["verify", "demo", "up", "status", "doctor", "settings", "wallet", "twin", "device", "site", "profiles"]
 )
 def test_every_command_has_help(command: str) -> None:
     told = CliRunner().invoke(app, [command, "--help"])

@@ -19,6 +19,14 @@ SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS = 380
 LOCAL = {  # guide to what its commands print
     "first-twin": (),
+    "new-device": (
+        '"signed_by": "did:key:',
+        "profile.immutable",
+        "exit 3",
+        '"accepted":2',
+        '"code":"reading.out_of_bounds"',
+        "100.0",
+    ),
     "own-data": (
         '"accepted": 2',
         '"refused": 1',

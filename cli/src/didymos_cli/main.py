@@ -9,7 +9,14 @@ from typing import Annotated
 
 import typer
 
-from didymos_cli import device_commands, owner_commands, run_commands, site_commands, wallet_commands
+from didymos_cli import (
+    device_commands,
+    owner_commands,
+    profile_commands,
+    run_commands,
+    site_commands,
+    wallet_commands,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +29,7 @@ app.add_typer(owner_commands.app, name="twin")
 app.add_typer(device_commands.app, name="device")
 app.add_typer(site_commands.app, name="site")
 app.add_typer(run_commands.app, name="runs")
+app.add_typer(profile_commands.app, name="profiles")
 FilePath = Annotated[Path, typer.Option(dir_okay=False, help="C2SP policy: which logs and witnesses are believed.")]
 OrgsPath = Annotated[Path, typer.Option(dir_okay=False, help="Organisations: their DIDs and the logs they keep.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]

@@ -19,7 +19,7 @@ from didymos_contracts.errors.platform import (
     PLATFORM_UNAVAILABLE,
 )
 from didymos_contracts.metrics import CONSENT_STALENESS_SECONDS, PROCESS_DISK_FREE_RATIO
-from didymos_contracts.topics import CONSENT, HEARTBEAT, IDENTITY, TOPICS
+from didymos_contracts.topics import CONSENT, HEARTBEAT, IDENTITY, TOPICS, Topic
 from didymos_did import Did, Facts, Freshness, GrantId, SubjectStatus, TwinId, Usage
 
 from didymos_kit import log
@@ -27,6 +27,7 @@ from didymos_kit.access import Access, LocalReplays, Replays
 from didymos_kit.clock import Clock, SystemClock
 from didymos_kit.database.engine import Database, is_away, postgres_engine, sqlite_engine
 from didymos_kit.database.migrate import Migrations, migrations_of, schema_of, upgrade
+from didymos_kit.database.relay import TOKEN_PREFIX
 from didymos_kit.database.unit_of_work import Stamp
 from didymos_kit.eventlog.kafka import KafkaLog
 from didymos_kit.eventlog.metered import MeteredLog
@@ -50,6 +51,7 @@ WAIT_SECONDS: Final = 2.0
 SILENT_SECONDS: Final = 10.0  # the log is asked each second
 _ANSWER: Final = Script("return 1")
 _NO_USAGE: Final[Mapping[GrantId, Usage]] = MappingProxyType({})
+_NO_TAILS: Final[Mapping[Topic, Tail]] = MappingProxyType({})
 _SUSPENDED: Final = SubjectStatus.SUSPENDED
 
 
@@ -136,8 +138,12 @@ class House:
         out = {did: _SUSPENDED for did in named if self.identity.suspended(did)}
         return Facts(ownership, grants, Freshness.FRESH if self.consent.fresh else Freshness.STALE, out, usage)
 
-    async def wait(self, token: str | None, seconds: float = WAIT_SECONDS) -> None:
-        """Until the parts `i..` and `c..` of a consistency token are in the tails. Others are for who owns them.
+    async def wait(
+        self, token: str | None, seconds: float = WAIT_SECONDS, more: Mapping[Topic, Tail] = _NO_TAILS
+    ) -> None:
+        """Until the parts `i..` and `c..` of a consistency token are in the tails, and those of `more` in theirs.
+
+        Others are for who owns them.
 
         Raises PLATFORM_MALFORMED, PLATFORM_DEADLINE, PLATFORM_UNAVAILABLE when a tail halted.
         """
@@ -148,10 +154,12 @@ class House:
             async with asyncio.timeout(seconds):
                 await self.tails.identity.wait([Position(IDENTITY.name, *at) for at in found.get("i", ())])
                 await self.tails.consent.wait([Position(CONSENT.name, *at) for at in found.get("c", ())])
+                for topic, tail in more.items():
+                    await tail.wait([Position(topic, *at) for at in found.get(TOKEN_PREFIX[topic], ())])
         except TimeoutError:
             raise PLATFORM_DEADLINE.problem(detail="what the consistency token names has not arrived") from None
         except TailHaltedError as error:
-            raise PLATFORM_UNAVAILABLE.problem(dependency="identity and consent") from error
+            raise PLATFORM_UNAVAILABLE.problem(dependency="the tails of the log") from error
 
     @staticmethod
     def embedded(
@@ -170,7 +178,10 @@ class House:
 
 
 def parse_token(token: str) -> dict[str, tuple[tuple[int, int], ...]]:
-    """`3:91822,i3:88` by prefix: "" readings, w writes, i identity, c consent. Raises PLATFORM_MALFORMED."""
+    """`3:91822,i3:88` by prefix: "" readings, w writes, i identity, c consent, p profiles.
+
+    Raises PLATFORM_MALFORMED.
+    """
     found: dict[str, tuple[tuple[int, int], ...]] = {}
     for part in token.split(",") if len(token) <= 4096 else [""]:
         place = part.strip()

@@ -70,6 +70,7 @@ from didymos_readings.quarantine import RefusedBody, decode_refused, released_bl
 from didymos_readings.readings_json import READINGS_JSON, Proved, proved_readings
 from didymos_readings.rows import DecodeContext, Decoder, Row, RowBlocks, blocks_of
 from didymos_readings.senml import decode_senml
+from didymos_readings.signed_profile import ProfileBook, SignedProfile, read_signed_profile
 from didymos_readings.units import Affine, Conversion, Curve, UnitProblem, compile_unit, curve_of
 from didymos_readings.window import Admission, StreamWindow, Window, admit, pack_window, unpack_window
 from didymos_readings.wire import delimited
@@ -117,6 +118,7 @@ __all__ = [
     "OpenParcel",
     "ParcelContent",
     "Profile",
+    "ProfileBook",
     "Property",
     "Proved",
     "ReadingError",
@@ -127,6 +129,7 @@ __all__ = [
     "Row",
     "RowBlocks",
     "Scores",
+    "SignedProfile",
     "StreamWindow",
     "UnitProblem",
     "Verifier",
@@ -169,6 +172,7 @@ __all__ = [
     "paths_of",
     "proved_body",
     "proved_readings",
+    "read_signed_profile",
     "refused_contents",
     "refused_message",
     "released_blocks",

@@ -18,6 +18,7 @@ from didymos_readings.ucum_parse import UnknownUnitError, parse_unit
 ValueKind: TypeAlias = Literal["number", "bool", "point", "text"]
 PROPERTIES: Final = 1000  # of a twin, data-path.md 7
 PROFILE_BYTES: Final = 1 << 18
+TITLE: Final = 256
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}(/[A-Za-z0-9][A-Za-z0-9_\-]{0,63}){0,3}")
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9._\-]{0,62}@[1-9][0-9]{0,8}")
 _MEMBERS: Final = frozenset({"id", "title", "properties", "other", "csv", "json"})
@@ -81,15 +82,24 @@ def parse_profile(text: bytes) -> Profile:
         said = parse_json(text)
     except ReadingError as error:
         raise _malformed("", error.detail) from error
+    return profile_of(said)
+
+
+def profile_of(said: Any) -> Profile:  # noqa: ANN401 - any JSON value
+    """The profile that JSON says. Raises ReadingError `profile.malformed` with the member at fault."""
     if not isinstance(said, dict) or not said.keys() <= _MEMBERS or not isinstance(said.get("properties"), list):
         raise _malformed("", f"is an object of {', '.join(sorted(_MEMBERS))}")
     if not isinstance(said.get("id"), str) or not _ID.fullmatch(said["id"]) or not isinstance(said.get("title"), str):
         raise _malformed("/id", "an id is name@version, with a title beside it")
+    if len(said["title"]) > TITLE:
+        raise _malformed("/title", f"is of at most {TITLE} characters")
     rules = [_property(each, f"/properties/{at}") for at, each in enumerate(said["properties"])]
     named = {rule.name: rule for rule in rules}
     if len(named) != len(rules) or len(rules) > PROPERTIES:
         raise _malformed("/properties", f"has a name twice or more than {PROPERTIES} of them")
-    other = _property({"name": "other", **said["other"]}, "/other") if isinstance(said.get("other"), dict) else None
+    other = said.get("other")
+    if other is not None:
+        other = _property({"name": "other", **other} if isinstance(other, dict) else other, "/other")
     csv = parse_csv_mapping(said["csv"], named) if "csv" in said else None
     json = parse_json_mapping(said["json"], named) if "json" in said else None
     return Profile(said["id"], said["title"], MappingProxyType(named), other, csv, json)
@@ -123,6 +133,9 @@ def _property(said: Any, pointer: str) -> Property:  # noqa: ANN401 - any JSON v
     semantic_ids = said.get("semantic_ids", [])
     if not isinstance(semantic_ids, list) or not all(isinstance(each, str) for each in semantic_ids):
         raise _malformed(f"{pointer}/semantic_ids", "is a list of IRIs")
+    for flag in ("searchable", "desired"):
+        if not isinstance(said.get(flag, False), bool):
+            raise _malformed(f"{pointer}/{flag}", "is true or false")
     return Property(
         name, kind, unit, tuple(semantic_ids), _positive(said.get("period_s"), f"{pointer}/period_s"),
         _number(said.get("latency_s", 0), f"{pointer}/latency_s"), soft, hard,

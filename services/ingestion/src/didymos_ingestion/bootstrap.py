@@ -65,7 +65,7 @@ async def bootstrap(settings: IngestionSettings, house: House) -> AsyncIterator[
         yield Service(
             NAME,
             routers=(
-                batch_routes(intake, house.wait),
+                batch_routes(intake, lambda token: house.wait(token, more={TWIN_PROFILE.name: profile_tail})),
                 quarantine_routes(releasing, house.facts, cursors, house.clock),
             ),
             servicers=(IngestRpc(intake).register,),

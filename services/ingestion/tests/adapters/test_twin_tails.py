@@ -7,9 +7,11 @@ from didymos.twin.v1.twin_events_pb2 import ProfilePublished, TwinLifecycleChang
 from didymos.twin.v1.twin_types_pb2 import Lifecycle
 from didymos_contracts.errors import Problem
 from didymos_contracts.topics import TWIN_LIFECYCLE, TWIN_PROFILE
+from didymos_did import Ed25519Signer, jcs, sign_document
 from didymos_ingestion.adapters.protobuf import erased_twin, kept_refusals
 from didymos_ingestion.adapters.twin_tails import LifecycleTable, ProfileTable
 from didymos_kit.eventlog import Stored
+from didymos_testing.did import OWNER
 from didymos_testing.ingestion import TWIN
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,15 @@ def published(document: bytes, profile: str = "mine@1") -> Stored:
     return Stored(TWIN_PROFILE.name, b"", event.SerializeToString(), {}, 0, 0, 0)
 
 
-MINE = b'{"id": "mine@1", "title": "Mine", "properties": [{"name": "level"}]}'
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def a_document(title: str, signer: Ed25519Signer = OWNER) -> bytes:
+    said = {"id": "mine@1", "title": title, "properties": [{"name": "level"}]}
+    return jcs(sign_document(said, signer, AT))
+
+
+MINE = a_document("Mine")
 
 
 @given(st.lists(st.sampled_from(STATES), min_size=1), st.data())
@@ -54,13 +64,16 @@ def test_a_profile_is_known_when_it_was_published_and_never_changes() -> None:
     assert table.find("mine@1") is None
     table.apply(published(MINE))
     first = table.find("mine@1")
-    table.apply(published(MINE.replace(b"Mine", b"Yours")))
+    table.apply(published(a_document("Yours")))
     assert first is not None
     assert table.find("mine@1") is first
     assert table.find("glucose@1") is not None
 
 
-@pytest.mark.parametrize("record", [published(b"{}"), published(MINE, "other@1"), published(b"\xff")])
+@pytest.mark.parametrize(
+    "record",
+    [published(b"{}"), published(MINE, "other@1"), published(MINE.replace(b"Mine", b"Yours")), published(b"\xff")],
+)
 def test_a_profile_that_is_none_is_left_out(record: Stored) -> None:
     table = ProfileTable()
     table.apply(record)

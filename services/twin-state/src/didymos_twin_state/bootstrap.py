@@ -12,15 +12,17 @@ from didymos_contracts.metrics import (
     TWIN_MODELS_REFUSED_TOTAL,
     TWIN_PACKED_BYTES,
 )
-from didymos_contracts.topics import MODEL
-from didymos_did import Decision, Facts, GrantId, TwinId, Usage
+from didymos_contracts.topics import MODEL, TWIN_PROFILE
+from didymos_did import Decision, Facts, GrantId, TwinId, Usage, parse_did
 from didymos_kit.database.engine import Database
-from didymos_kit.eventlog import Writer
-from didymos_kit.house import House
+from didymos_kit.database.relay import Relay
+from didymos_kit.dispatch import Dispatcher
+from didymos_kit.eventlog import Tail, Writer
+from didymos_kit.house import WAIT_SECONDS, House
 from didymos_kit.http.paging import Cursors
 from didymos_kit.service import Loop, Service, Servicer, Stopping
 from didymos_privacy import Recipient
-from didymos_readings import built_in_profiles
+from didymos_readings import ProfileBook
 from fastapi import APIRouter
 
 from didymos_twin_state.adapters.announcer import LogAnnouncements
@@ -32,6 +34,7 @@ from didymos_twin_state.adapters.hot import HotStore
 from didymos_twin_state.adapters.models import ModelFiles, ModelTail
 from didymos_twin_state.adapters.past import SqlPast
 from didymos_twin_state.adapters.predictor import PackedPredictor
+from didymos_twin_state.adapters.profiles import ProfileTail, sql_work
 from didymos_twin_state.adapters.readings import open_stored
 from didymos_twin_state.adapters.seals import VaultSeals, vault_of
 from didymos_twin_state.adapters.search import SqlSearch
@@ -43,6 +46,8 @@ from didymos_twin_state.application.forecast_twins import Forecasters, Rounds
 from didymos_twin_state.application.make_forecast import Forecasting
 from didymos_twin_state.application.permits import Permits
 from didymos_twin_state.application.ports import StoredParcel
+from didymos_twin_state.application.publish_profile import Publishers
+from didymos_twin_state.application.publish_profile import Work as Publishing
 from didymos_twin_state.application.read_history import Past
 from didymos_twin_state.application.read_twin import Twins
 from didymos_twin_state.application.track_twins import OTHER, Sources
@@ -54,9 +59,11 @@ from didymos_twin_state.entrypoints import (
     rest_forecast,
     rest_history,
     rest_live,
+    rest_profiles,
     rest_search,
     rest_units,
 )
+from didymos_twin_state.entrypoints.columns import MolarMasses
 from didymos_twin_state.entrypoints.commands import Requests
 from didymos_twin_state.entrypoints.consumer import Worker, WorkerPorts
 from didymos_twin_state.entrypoints.device_orders import DeviceOrders
@@ -101,10 +108,20 @@ class _Made:
     uses: GrantUses
     writer: Writer
     source: str
+    book: ProfileBook
+    profiles: Tail
+
+    async def wait(self, token: str | None, seconds: float = WAIT_SECONDS) -> None:
+        """Until what a consistency token names of identity, consent and profiles has arrived here."""
+        await self.house.wait(token, seconds, {TWIN_PROFILE.name: self.profiles})
 
     @property
     def arrivals(self) -> Arrivals:
-        return Arrivals(self.house.wait, self.twins, self.past, self.house.clock)
+        return Arrivals(self.wait, self.twins, self.past, self.house.clock)
+
+    @property
+    def molar(self) -> MolarMasses:
+        return MolarMasses(self.twins, self.book.known)
 
     @property
     def pen(self) -> Pen:
@@ -143,10 +160,10 @@ async def bootstrap(settings: TwinStateSettings, house: House) -> AsyncIterator[
             orders = DeviceOrders(feed, made.twins, house.identity.enrolments, house.clock)
             routers.append(rest_devices.routes(orders, made.arrivals))
         if role in ("all", "api"):
-            routers += _api(made)
+            routers += [*_api(made), _publishing(made, settings, loops)]
         if role in ("all", "api", "live"):
-            twins = TwinStateRpc(made.permits, made.pen, made.arrivals, made.requests, streams)
-            servicers += [twins.register, HistoryRpc(made.permits, made.past, made.arrivals).register]
+            twins = TwinStateRpc(made.permits, made.pen, made.arrivals, made.requests, streams, made.book.known)
+            servicers += [twins.register, HistoryRpc(made.permits, made.past, made.arrivals, made.molar).register]
             many = TwinSearchRpc(made.permits, made.twins, SqlSearch(made.database), made.arrivals)
             servicers.append(many.register)
         if role in ("all", "forecaster"):
@@ -165,6 +182,9 @@ async def _made(stack: AsyncExitStack, house: House, seconds: float) -> _Made:
     hot, history = HotStore(house.hot), SqlHistory(database)
     uses = GrantUses(database, house.clock, house.consent.grants)
     await uses.load()
+    tail = ProfileTail()
+    profiles = await stack.enter_async_context(house.event_log.tail(TWIN_PROFILE.name, tail.apply))
+    await profiles.ready()
 
     async def opened(stored: StoredParcel) -> OpenParcel | None:
         return await open_stored(stored, seals)
@@ -173,6 +193,7 @@ async def _made(stack: AsyncExitStack, house: House, seconds: float) -> _Made:
         house, database, hot, history, seals, Twins(hot, history, seals, seconds),
         Past(history, SqlPast(database), opened, seals, seconds),
         Permits(_HouseConsents(house), uses, house.clock, _counted(house)), uses, writer, f"didymos://{house.org}/{NAME}",
+        tail.book, profiles,
     )  # fmt: skip
 
 
@@ -216,7 +237,7 @@ def _forecaster(made: _Made, forecasting: Forecasting, book: ForecastBook) -> Fo
 
 def _worker(made: _Made, name: str) -> Worker:
     news = LogAnnouncements(made.writer, made.seals, made.house.clock, made.source)
-    profiles = built_in_profiles()
+    profiles = made.book.known
 
     def partition(number: int) -> Partition:
         return Partition(number, made.hot, made.history, made.seals, news, profiles)
@@ -232,7 +253,7 @@ def _upkeep(made: _Made, worker: Worker, settings: TwinStateSettings) -> Loop:
         settings.keep_parcels_days, settings.keep_series_days, settings.keep_minutes_days, settings.keep_rollups_days
     )
     folder = Folder(past.past, past.opened, made.seals)
-    upkeep = Upkeep(folder, worker.parts, retention, built_in_profiles(), house.clock, house.metrics)
+    upkeep = Upkeep(folder, worker.parts, retention, made.book.known, house.clock, house.metrics)
 
     async def run(stopping: Stopping) -> None:
         await upkeep.run(stopping, settings.upkeep_seconds)
@@ -242,17 +263,37 @@ def _upkeep(made: _Made, worker: Worker, settings: TwinStateSettings) -> Loop:
 
 def _gate(made: _Made) -> Gate:
     house = made.house
-    ports = GatePorts(house.event_log, made.database, made.writes, made.twins, house.facts, house.clock, made.source)
+    ports = GatePorts(
+        house.event_log, made.database, made.writes, made.twins, house.facts, house.clock, made.source, made.book.known
+    )
     return Gate(ports, house.metrics)
 
 
 def _api(made: _Made) -> list[APIRouter]:
     house = made.house
     secret = house.keys.secret("twin-state/cursors")
-    twins = rest.TwinRoutes(made.permits, made.pen, made.arrivals, made.requests)
+    twins = rest.TwinRoutes(made.permits, made.pen, made.arrivals, made.requests, made.book.known)
     prover = ParcelProver(made.history, made.seals)
-    past = rest_history.HistoryRoutes(made.permits, made.past, made.arrivals, Cursors(secret, "history"), prover)
+    past = rest_history.HistoryRoutes(
+        made.permits, made.past, made.arrivals, Cursors(secret, "history"), prover, made.molar
+    )
     many = rest_search.SearchRoutes(
-        made.permits, made.twins, SqlSearch(made.database), made.arrivals, Cursors(secret, "twins")
+        made.permits,
+        made.twins,
+        SqlSearch(made.database),
+        made.arrivals,
+        Cursors(secret, "twins"),
+        made.book.known,
     )
     return [rest.routes(twins), rest_search.routes(many), rest_history.routes(past), rest_units.routes()]
+
+
+def _publishing(made: _Made, settings: TwinStateSettings, loops: list[Loop]) -> APIRouter:
+    """The routes of profiles; `loops` gets the relay of what they publish. Raises DidError for what is no DID."""
+    house = made.house
+    relay = Relay(made.database, house.event_log, house.clock, house.metrics)
+    loops.append(relay.run)
+    dispatch: Dispatcher[Publishing] = Dispatcher(made.database, lambda tx: sql_work(tx, house.clock.now_us()), relay)
+    named = frozenset({house.org, *map(parse_did, settings.publishers)})
+    publishers = Publishers(named, house.identity.suspended)
+    return rest_profiles.routes(rest_profiles.ProfileRoutes(made.book, dispatch, publishers, made.wait))

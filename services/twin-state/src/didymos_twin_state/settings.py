@@ -14,6 +14,7 @@ class TwinStateSettings(Settings, section="twin-state"):
 
     role: Literal["all", "api", "worker", "live", "forecaster"] = "all"
     wait_seconds: float = Field(default=5.0, gt=0, le=60)  # how long a read waits for what its consistency token names
+    publishers: tuple[str, ...] = ()  # DIDs whose profiles are taken, beside those of the organisation of the house
     member: str = ""  # a stable name of this process; empty: one is made
     upkeep_seconds: float = Field(default=60.0, gt=0, le=3600)  # between two turns that fold parcels and delete the old
     keep_parcels_days: int = Field(default=90, ge=1)  # they carry the proofs; none goes before its series are written

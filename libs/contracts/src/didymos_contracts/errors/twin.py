@@ -34,3 +34,15 @@ COMMAND_NOT_ALLOWED = Row(
 COMMAND_EXPIRED = Row(
     "command.expired", 409, "FAILED_PRECONDITION", "never", "The command expired before it was decided"
 )
+PROFILE_SIGNATURE_INVALID = Row(
+    "profile.signature_invalid", 422, "INVALID_ARGUMENT", "never", "The profile carries no proof that holds"
+)
+PROFILE_IMMUTABLE = Row(
+    "profile.immutable", 409, "ALREADY_EXISTS", "never", "This id@version says something else: publish a new version"
+)
+PROFILE_NAME_TAKEN = Row(
+    "profile.name_taken", 409, "ALREADY_EXISTS", "never", "Profiles of this name come from somebody else"
+)
+PROFILE_TOO_MANY = Row(
+    "profile.too_many", 409, "RESOURCE_EXHAUSTED", "never", "A house keeps at most 1,000 published profiles"
+)

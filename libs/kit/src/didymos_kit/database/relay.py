@@ -28,6 +28,7 @@ TOKEN_PREFIX: Final[Mapping[Topic, str]] = {
     Topic("didymos.twin.write.v1"): "w",
     Topic("didymos.identity.v1"): "i",
     Topic("didymos.consent.v1"): "c",
+    Topic("didymos.twin.profile.v1"): "p",
 }
 
 

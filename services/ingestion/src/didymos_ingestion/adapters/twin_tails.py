@@ -5,7 +5,7 @@ from didymos.twin.v1.twin_types_pb2 import Lifecycle
 from didymos_did import TwinId
 from didymos_kit import log
 from didymos_kit.eventlog import Stored
-from didymos_readings import Profile, ReadingError, built_in_profiles, parse_profile
+from didymos_readings import Profile, ProfileBook, ReadingError
 
 CLOSED = frozenset({Lifecycle.LIFECYCLE_SUSPENDED, Lifecycle.LIFECYCLE_RETIRED, Lifecycle.LIFECYCLE_ERASED})
 
@@ -38,19 +38,17 @@ class ProfileTable:
     """The `Profiles` port: those of the library, and those that were published. Immutable under their id@version."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Profile] = dict(built_in_profiles())
+        self._book = ProfileBook()
 
     def apply(self, record: Stored) -> None:
+        """Whoever uses one that is none is told that it is unknown; the others go on."""
         if record.value is None:
             return
         said = ProfilePublished.FromString(record.value)
         try:
-            profile = parse_profile(said.document)
-        except ReadingError as error:  # whoever uses it is told that it is unknown; the others go on
-            log.get().warning("ingestion.profile_malformed", profile=said.profile, detail=error.detail)
-            return
-        if profile.id == said.profile:
-            self._known.setdefault(profile.id, profile)
+            self._book.add(said.profile, said.document)
+        except ReadingError as error:
+            log.get().warning("ingestion.profile_passed_over", profile=said.profile, detail=error.detail)
 
     def find(self, profile: str) -> Profile | None:
-        return self._known.get(profile)
+        return self._book.known.get(profile)

@@ -3,8 +3,10 @@
 from typing import Final
 
 import sqlalchemy as sa
+from didymos_kit.database.outbox import outbox_tables
 
 METADATA: Final = sa.MetaData()
+KIT: Final = outbox_tables(METADATA)
 
 CHECKPOINTS: Final = sa.Table(
     "partition_checkpoint", METADATA,
@@ -152,4 +154,15 @@ READS: Final = sa.Table(
     "grant_read", METADATA,
     sa.Column("grant_id", sa.Text, primary_key=True),
     sa.Column("reads", sa.BigInteger, nullable=False),
+)  # fmt: skip
+PROFILE_NAMES: Final = sa.Table(  # without version: all versions of a name come from one signer
+    "profile_name", METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("signer", sa.Text, nullable=False),
+)  # fmt: skip
+PROFILES: Final = sa.Table(
+    "profile", METADATA,
+    sa.Column("id", sa.Text, primary_key=True),  # id@version
+    sa.Column("document", sa.LargeBinary, nullable=False),  # canonical JSON with its proof
+    sa.Column("published_at_us", sa.BigInteger, nullable=False),
 )  # fmt: skip

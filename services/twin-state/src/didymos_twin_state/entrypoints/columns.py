@@ -2,10 +2,9 @@
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import cache
 from math import isfinite
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,9 +13,10 @@ import numpy as np
 from didymos.twin.v1 import twin_service_pb2 as messages
 from didymos_contracts.errors.ingestion import READING_UNIT_INCOMMENSURABLE
 from didymos_contracts.errors.platform import PLATFORM_INVALID_FIELD
-from didymos_readings import built_in_profiles
+from didymos_readings import Profile, built_in_profiles
 
 from didymos_twin_state.application.read_aggregate import conversion
+from didymos_twin_state.application.read_twin import Twins
 from didymos_twin_state.domain.columns import Readings
 from didymos_twin_state.domain.twin import Scalar
 
@@ -51,10 +51,20 @@ def range_message(shown: Readings) -> messages.RangeResponse:
     )  # fmt: skip
 
 
-@cache
-def molar_mass(name: str) -> Decimal | None:
-    """g/mol of what the property measures, by the profiles that come with the house."""
-    return next((p.properties[name].molar_mass for p in built_in_profiles().values() if name in p.properties), None)
+@dataclass(frozen=True, slots=True)
+class MolarMasses:
+    """What profiles say that properties are, in g/mol: without it mass does not become amount of substance."""
+
+    twins: Twins
+    profiles: Mapping[str, Profile]
+
+    async def of(self, twin: str, name: str, unit: str | None) -> Decimal | None:
+        """By the profile of the twin, else by one that comes with the house; None if no unit is asked for."""
+        if not unit:
+            return None
+        own = self.profiles.get((await self.twins.state(twin)).profile)
+        found = (p for p in (own, *built_in_profiles().values()) if p is not None and name in p.properties)
+        return next((p.properties[name].molar_mass for p in found), None)
 
 
 def finite(values: Sequence[float | None]) -> list[float | None]:
@@ -62,7 +72,7 @@ def finite(values: Sequence[float | None]) -> list[float | None]:
     return [value if value is not None and isfinite(value) else None for value in values]
 
 
-def in_unit(found: Readings, unit: str | None, name: str) -> Readings:
+def in_unit(found: Readings, unit: str | None, molar: Decimal | None) -> Readings:
     """The readings in another UCUM unit. Raises READING_UNIT_INCOMMENSURABLE."""
     if unit is None or not len(found):
         return found
@@ -70,7 +80,7 @@ def in_unit(found: Readings, unit: str | None, name: str) -> Readings:
     if numbers is None:
         raise READING_UNIT_INCOMMENSURABLE.problem(pointer="?unit", detail="its values are no numbers")
     with np.errstate(all="ignore"):
-        values = conversion(found.unit, unit, molar_mass(name))(numbers)
+        values = conversion(found.unit, unit, molar)(numbers)
     return replace(found, values=np.asarray(values, np.float64), unit=unit)
 
 

@@ -1,6 +1,6 @@
 """The gate's consumer: proposals of stewards and registered models become writes, or are refused. data-path.md 8."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID, uuid5
@@ -19,7 +19,7 @@ from didymos_kit.eventlog import EventLog, Record, Stored, Writer, envelope
 from didymos_kit.eventlog.consume import Consumer, consume
 from didymos_kit.service import Stopping
 from didymos_kit.telemetry.metrics import Metrics
-from didymos_readings import built_in_profiles
+from didymos_readings import Profile
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -49,6 +49,7 @@ class GatePorts:
     facts: Callable[[TwinId], Facts]
     clock: Clock
     source: str
+    profiles: Mapping[str, Profile]
 
 
 class Gate:
@@ -89,7 +90,7 @@ class Gate:
             GrantId(said.grant_id), said.expires_at_us, record.offset + 1,
             takes_back=bool(said.undoes) and held is not None and held.grant == said.grant_id,
         )  # fmt: skip
-        profile, now_us = built_in_profiles().get(state.profile), self._ports.clock.now_us()
+        profile, now_us = self._ports.profiles.get(state.profile), self._ports.clock.now_us()
         async with self._ports.database.unit_of_work() as tx:
             decided = await _decided(tx.connection, proposal.id)
             if decided is None:

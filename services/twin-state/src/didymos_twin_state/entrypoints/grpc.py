@@ -1,7 +1,7 @@
 """gRPC of twins, with the same use cases as REST."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -17,7 +17,7 @@ from didymos_contracts.errors.platform import PLATFORM_INVALID_FIELD, PLATFORM_N
 from didymos_did import Did, DidError, TwinId, parse_purpose
 from didymos_kit.http.live import Closing
 from didymos_kit.rpc.interceptors import caller
-from didymos_readings import built_in_profiles
+from didymos_readings import Profile
 from didymos_readings.profile import NAME
 
 from didymos_twin_state.adapters.protobuf import (
@@ -74,10 +74,11 @@ class TwinStateRpc(TwinStateServicer):
     """`live` is None in a process that streams nothing."""
 
     def __init__(
-        self, permits: Permits, pen: Pen, arrivals: Arrivals, requests: Requests, live: LiveTwins | None
-    ) -> None:
+        self, permits: Permits, pen: Pen, arrivals: Arrivals, requests: Requests, live: LiveTwins | None,
+        profiles: Mapping[str, Profile],
+    ) -> None:  # fmt: skip
         self._permits, self._pen, self._arrivals, self._requests = permits, pen, arrivals, requests
-        self._live = live
+        self._live, self._profiles = live, profiles
 
     def register(self, server: grpc.aio.Server) -> None:
         add_TwinStateServicer_to_server(self, server)
@@ -101,7 +102,7 @@ class TwinStateRpc(TwinStateServicer):
         command = self._requests.command(
             request.twin, who, body, expected=expected, command_id=_command_id(request.command_id)
         )
-        written = await patch_desired(command, who, self._permits, self._pen, built_in_profiles())
+        written = await patch_desired(command, who, self._permits, self._pen, self._profiles)
         if written.state is None:
             raise PLATFORM_UNAVAILABLE.problem(dependency="worker", detail="not applied yet; ask again under this id")
         return messages.PatchDesiredResponse(revision=written.state.revision, consistency_token=written.token)

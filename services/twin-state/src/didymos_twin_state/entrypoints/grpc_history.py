@@ -14,7 +14,7 @@ from didymos_twin_state.application.permits import Permits
 from didymos_twin_state.application.read_aggregate import AggregateQuery, read_aggregate
 from didymos_twin_state.application.read_history import END_US, Past, RangeQuery, read_range
 from didymos_twin_state.domain.aggregate import FILLS, FUNCTIONS, Fill
-from didymos_twin_state.entrypoints.columns import in_unit, molar_mass, range_message, zone_of
+from didymos_twin_state.entrypoints.columns import MolarMasses, in_unit, range_message, zone_of
 from didymos_twin_state.entrypoints.grpc import Context, reader
 from didymos_twin_state.entrypoints.waiting import Arrivals
 
@@ -27,6 +27,7 @@ class HistoryRpc(HistoryServicer):
     permits: Permits
     past: Past
     arrivals: Arrivals
+    molar: MolarMasses
 
     def register(self, server: grpc.aio.Server) -> None:
         add_HistoryServicer_to_server(self, server)
@@ -41,7 +42,8 @@ class HistoryRpc(HistoryServicer):
             request.min_quality, request.device,
         )  # fmt: skip
         found, _ = await read_range(query, who, self.permits, self.past)
-        return range_message(in_unit(found, request.unit or None, request.property))
+        molar = await self.molar.of(request.twin, request.property, request.unit)
+        return range_message(in_unit(found, request.unit or None, molar))
 
     async def Aggregate(  # noqa: N802
         self, request: messages.AggregateRequest, _context: Context
@@ -53,10 +55,11 @@ class HistoryRpc(HistoryServicer):
                 pointer="/fn", detail="a function, a fill and a step of a second or more"
             )
         await self.arrivals.durable(request.consistency_token or None)
+        molar = await self.molar.of(request.twin, request.property, request.unit)
         query = AggregateQuery(
             TwinId(Did(request.twin)), request.property, request.from_us, request.to_us, request.step_us, request.fn,
-            cast("Fill", fill), zone_of(request.zone or None), request.unit or None, molar_mass(request.property),
-            request.min_quality, request.device,
+            cast("Fill", fill), zone_of(request.zone or None), request.unit or None, molar, request.min_quality,
+            request.device,
         )  # fmt: skip
         found = await read_aggregate(query, who, self.permits, self.past)
         values = np.array([np.nan if value is None else value for value in found.buckets.values], "<f8")

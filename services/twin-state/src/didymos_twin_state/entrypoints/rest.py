@@ -1,5 +1,6 @@
 """REST of twins: state, desired values, relations, life, live changes. Bodies and headers in, use case, answer out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -24,7 +25,7 @@ from didymos_kit.http.body import Strict, accepts, check_text, require_media
 from didymos_kit.http.etag import IfMatchHeader, etag
 from didymos_kit.http.principal import Caller
 from didymos_kit.http.problems import problems
-from didymos_readings import built_in_profiles
+from didymos_readings import Profile
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import Field
 
@@ -104,6 +105,7 @@ class TwinRoutes:
     pen: Pen
     arrivals: Arrivals
     requests: Requests
+    profiles: Mapping[str, Profile]
 
 
 def routes(parts: TwinRoutes) -> APIRouter:
@@ -123,7 +125,7 @@ def _reads(router: APIRouter, parts: TwinRoutes) -> None:
         await parts.arrivals.applied(token)
         view = await read_twin(TwinId(Did(twin_id)), reader_of(caller), permits, twins)
         _say_place(response, view)
-        return view_json(view, parts.arrivals.clock.now_us())
+        return view_json(view, parts.arrivals.clock.now_us(), parts.profiles)
 
     @router.get("/{twin_id}/reported/{name:path}")
     async def reported(
@@ -134,7 +136,7 @@ def _reads(router: APIRouter, parts: TwinRoutes) -> None:
         if name not in view.cells:
             raise PLATFORM_NOT_FOUND.problem(twin=twin_id, property=name)
         _say_place(response, view)
-        found: dict[str, Any] = view_json(view, parts.arrivals.clock.now_us())["reported"][name]
+        found: dict[str, Any] = view_json(view, parts.arrivals.clock.now_us(), parts.profiles)["reported"][name]
         return found
 
     @router.get("/{twin_id}/desired")
@@ -153,9 +155,9 @@ def _writes(router: APIRouter, parts: TwinRoutes) -> None:
         new: NewTwin, caller: Caller, response: Response, key: IdempotencyKey = None, token: TokenHeader = None
     ) -> dict[str, Any]:
         """The registered owner begins its twin, under a profile."""
-        if new.profile not in built_in_profiles():
-            raise PLATFORM_INVALID_FIELD.problem(pointer="/profile", detail="no such profile and version")
         await parts.arrivals.facts(token)
+        if new.profile not in parts.profiles:
+            raise PLATFORM_INVALID_FIELD.problem(pointer="/profile", detail="no such profile and version")
         reader = reader_of(caller)
         command = parts.requests.command(new.twin, reader, Create(reader.actor, new.profile), idempotency=key)
         written = await create_twin(command, reader, permits, pen)
@@ -182,7 +184,7 @@ def _writes(router: APIRouter, parts: TwinRoutes) -> None:
         body = PatchDesired(patched_entries(said, state.desired))
         expected = if_match.revision
         command = parts.requests.command(twin_id, reader, body, idempotency=key, expected=expected)
-        written = await patch_desired(command, reader, permits, pen, built_in_profiles())
+        written = await patch_desired(command, reader, permits, pen, parts.profiles)
         return _answer(response, twin_id, written)
 
     @router.post("/{twin_id}/lifecycle", responses=problems(TWIN_LIFECYCLE_REFUSED))

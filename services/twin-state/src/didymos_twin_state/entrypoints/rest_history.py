@@ -22,10 +22,10 @@ from didymos_twin_state.domain.columns import Readings
 from didymos_twin_state.entrypoints.columns import (
     CSV,
     PROTOBUF,
+    MolarMasses,
     csv_of,
     finite,
     in_unit,
-    molar_mass,
     range_message,
     wanted_form,
     zone_of,
@@ -57,6 +57,7 @@ class HistoryRoutes:
     arrivals: Arrivals
     cursors: Cursors
     prover: Prover
+    molar: MolarMasses
 
 
 def routes(parts: HistoryRoutes) -> APIRouter:
@@ -95,7 +96,7 @@ def _ranges(router: APIRouter, parts: HistoryRoutes) -> None:
         begin_us = begin_us if place is None else int(place[0])
         query = RangeQuery(TwinId(Did(twin_id)), property, begin_us, end_us, limit, min_quality, device)
         found, following = await read_range(query, reader_of(caller), parts.permits, parts.past)
-        shown = in_unit(found, unit, property)
+        shown = in_unit(found, unit, await parts.molar.of(twin_id, property, unit))
         more = None if following is None else parts.cursors.write((str(following),), asked)
         if form is not None:
             body = csv_of(shown) if form == CSV else range_message(shown).SerializeToString()
@@ -127,7 +128,7 @@ def _aggregates(router: APIRouter, parts: HistoryRoutes) -> None:
             )
         query = AggregateQuery(
             TwinId(Did(twin_id)), property, instant_us(begin, "?from"), instant_us(end, "?to"), step_us(step), fn, fill,
-            zone_of(zone), unit, molar_mass(property), min_quality, device,
+            zone_of(zone), unit, await parts.molar.of(twin_id, property, unit), min_quality, device,
         )  # fmt: skip
         found = await read_aggregate(query, reader_of(caller), parts.permits, parts.past)
         return {

@@ -1,5 +1,6 @@
 """REST of many twins: lists, search by type, value and place, reading in bulk, walks along relations."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -11,6 +12,7 @@ from didymos_kit.http.body import Strict
 from didymos_kit.http.paging import LIMIT, CursorQuery, Cursors, Limit
 from didymos_kit.http.principal import Caller
 from didymos_kit.http.problems import problems
+from didymos_readings import Profile
 from fastapi import APIRouter, Query
 from pydantic import Field
 
@@ -65,6 +67,7 @@ class SearchRoutes:
     store: TwinSearch
     arrivals: Arrivals
     cursors: Cursors
+    profiles: Mapping[str, Profile]
 
 
 def routes(parts: SearchRoutes) -> APIRouter:
@@ -116,7 +119,7 @@ def _bulk(router: APIRouter, parts: SearchRoutes) -> None:
         wanted = [TwinId(Did(name)) for name in names.twins]
         views = await read_twins(wanted, reader_of(caller), parts.permits, parts.twins)
         now_us = parts.arrivals.clock.now_us()
-        return {"twins": [view_json(view, now_us) for view in views]}
+        return {"twins": [view_json(view, now_us, parts.profiles) for view in views]}
 
     @router.post("/relations:traverse", responses=problems(QUERY_TOO_WIDE))
     async def traverse(hops: Hops, caller: Caller, token: TokenHeader = None) -> dict[str, Any]:

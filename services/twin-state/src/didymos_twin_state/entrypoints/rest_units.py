@@ -1,15 +1,15 @@
-"""REST of units and profiles: conversion by UCUM, and what properties the profiles of the house name."""
+"""REST of units: conversion by UCUM."""
 
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Final
 
 import numpy as np
 from didymos_contracts.errors.ingestion import READING_UNIT_INCOMMENSURABLE, READING_UNIT_UNKNOWN
-from didymos_contracts.errors.platform import PLATFORM_INVALID_FIELD, PLATFORM_NOT_FOUND
+from didymos_contracts.errors.platform import PLATFORM_INVALID_FIELD
 from didymos_kit.http.body import Strict, accepts
 from didymos_kit.http.principal import Caller
 from didymos_kit.http.problems import problems
-from didymos_readings import Affine, Profile, Property, UnitProblem, built_in_profiles, compile_unit
+from didymos_readings import Affine, UnitProblem, compile_unit
 from fastapi import APIRouter
 from pydantic import Field
 
@@ -43,37 +43,7 @@ def routes() -> APIRouter:
         line = {"a": way.a, "b": way.b} if isinstance(way, Affine) else {"curve": way.name}
         return {"source": asked.source, "target": asked.target, "values": told, **line}
 
-    @router.get("/profiles")
-    async def profiles(_caller: Caller) -> dict[str, Any]:
-        """The profiles that twins can be created under."""
-        return {"profiles": [{"id": p.id, "title": p.title} for _, p in sorted(built_in_profiles().items())]}
-
-    @router.get("/profiles/{profile_id}", responses=problems(PLATFORM_NOT_FOUND))
-    async def profile(profile_id: str, _caller: Caller) -> dict[str, Any]:
-        found = built_in_profiles().get(profile_id)
-        if found is None:
-            raise PLATFORM_NOT_FOUND.problem(profile=profile_id)
-        return profile_json(found)
-
     return router
-
-
-def profile_json(profile: Profile) -> dict[str, Any]:
-    return {
-        "id": profile.id, "title": profile.title,
-        "properties": [_property_json(each) for _, each in sorted(profile.properties.items())],
-        "other": None if profile.other is None else _property_json(profile.other),
-    }  # fmt: skip
-
-
-def _property_json(rule: Property) -> dict[str, Any]:
-    hard, soft = (None if each is None else [each.low, each.high] for each in (rule.hard, rule.soft))
-    return {
-        "name": rule.name, "kind": rule.kind, "unit": rule.unit, "semantic_ids": list(rule.semantic_ids),
-        "period_s": rule.period_s, "latency_s": rule.latency_s, "soft": soft, "hard": hard, "max_rate": rule.max_rate,
-        "flat_n": rule.flat_n, "molar_mass": None if rule.molar_mass is None else str(rule.molar_mass),
-        "searchable": rule.searchable, "desired": rule.desired,
-    }  # fmt: skip
 
 
 def _molar(text: str | None) -> Decimal | None:

@@ -1,5 +1,6 @@
 """What REST says of twins, as JSON, and how queries write times, steps and tokens."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from math import isclose
 from typing import Any, Final
@@ -11,9 +12,10 @@ from didymos_did import DidError, duration_seconds
 from didymos_kit.access import Principal
 from didymos_kit.clock import to_us
 from didymos_kit.house import parse_token
-from didymos_readings import built_in_profiles
+from didymos_readings import Profile
 
 from didymos_twin_state.adapters.protobuf import desired_message, reported_message, value_of
+from didymos_twin_state.application.apply_batch import NO_PROFILES
 from didymos_twin_state.application.permits import Reader
 from didymos_twin_state.application.ports import Marks
 from didymos_twin_state.application.read_twin import PARTITIONS, Places, TwinView
@@ -110,24 +112,25 @@ def wishes_json(view: TwinView, now_us: int) -> dict[str, Any]:
     }
 
 
-def _fresh(cell: Cell, name: str, profile: str, now_us: int) -> dict[str, Any]:
+def _fresh(cell: Cell, name: str, profile: Profile | None, now_us: int) -> dict[str, Any]:
     """How old a value is, and that as a share of the period that its profile expects; at the time of reading."""
     if not now_us:
         return {}
-    known = built_in_profiles().get(profile)
-    rule = None if known is None else known.rule(name)
+    rule = None if profile is None else profile.rule(name)
     age_us = now_us - cell.observed_at_us
     period = None if rule is None or rule.period_s is None else rule.period_s * 1e6
     return {"age_us": age_us, "freshness": None if period is None else round(age_us / period, 3)}
 
 
-def view_json(view: TwinView, now_us: int = 0) -> dict[str, Any]:
+def view_json(view: TwinView, now_us: int = 0, profiles: Mapping[str, Profile] = NO_PROFILES) -> dict[str, Any]:
+    """`now_us` 0: without freshness, for which the profiles are."""
     state = view.state
+    profile = profiles.get(state.profile)
     return {
         "twin": view.twin, "owner": state.owner, "profile": state.profile,
         "lifecycle": Lifecycle(state.lifecycle).name.lower(), "revision": state.revision, "position": state.position,
         "reported": {
-            name: reported_json(reported_message(name, cell)) | _fresh(cell, name, state.profile, now_us)
+            name: reported_json(reported_message(name, cell)) | _fresh(cell, name, profile, now_us)
             for name, cell in sorted(view.cells.items())
         },
         "desired": wishes_json(view, now_us),

@@ -16,7 +16,7 @@ TokenHeader: TypeAlias = Annotated[str | None, Header(alias="Consistency-Token",
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """`tails`: waits for the parts of identity and consent. All raise READ_TOKEN_TIMEOUT or PLATFORM_DEADLINE."""
+    """`tails`: waits for identity, consent and profiles. All raise READ_TOKEN_TIMEOUT or PLATFORM_DEADLINE."""
 
     tails: Callable[[str | None, float], Awaitable[None]]
     twins: Twins
@@ -24,7 +24,7 @@ class Arrivals:
     clock: Clock
 
     async def facts(self, token: str | None) -> None:
-        """What owners and grants are known."""
+        """The owners, grants and profiles that are named are known."""
         await self.tails(token, self.twins.seconds)
 
     async def applied(self, token: str | None) -> None:
