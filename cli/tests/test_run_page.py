@@ -8,6 +8,7 @@ import pytest
 from didymos_cli.report.drawing import steps
 from didymos_cli.report.run_page import Facts, render
 from didymos_cli.report.run_pictures import members_picture
+from didymos_cli.runs import table
 
 RUN = {
     "run": "r-1", "committed": 2, "rounds": 2, "state": "completed", "reason": "", "masking": "pairwise",
@@ -52,6 +53,41 @@ def test_losses_gains_tenths_drift_and_members_are_told_and_nothing_is_loaded() 
     assert "<script" not in said
     assert "twin1<b>" not in said
     assert "http" not in said.replace("http://www.w3.org/2000/svg", "")
+
+
+ESTIMATE = {"value": 0.42, "low": 0.4, "high": 0.45}
+SPREAD = {
+    "mean": {**ESTIMATE, "high": None},
+    "median": ESTIMATE,
+    "p90": {"value": 1.3, "low": 1.2, "high": 1.4},
+    "over": 0.0,
+}
+EVALUATED = {
+    "round": 2, "state": "committed", "reason": "", "charged": True, "sites": 6, "subjects_at_least": 8,
+    "unit": "root mean square change", "model": SPREAD, "naive": {**SPREAD, "median": {**ESTIMATE, "value": 0.9}},
+}  # fmt: skip
+MISSED = {"round": 1, "state": "aborted", "reason": "training.cohort_too_small", "charged": False}
+
+
+def test_what_all_sites_told_together_is_a_table_with_its_precision_and_with_what_is_missing() -> None:
+    said = {"split": "by time", "subjects": [], "losses": None, "together": [MISSED, EVALUATED]}
+    told = render(Facts(RUN, [a_round(1, 6), a_round(2, 5)], said, [], None, {}))
+    assert "0.42 (0.4 to 0.45)" in told
+    assert "above 0.4" in told
+    assert "none: training.cohort_too_small" in told
+    assert "told together" not in page(1)
+
+
+def test_the_terminal_shows_the_median_where_rounds_were_evaluated() -> None:
+    shown = {**RUN, "clients": "sites"}
+    rounds = [
+        {**a_round(number, 6), "attempt": 1, "state": "committed", "params_digest": "ab" * 32, "evaluation": said}
+        for number, said in enumerate((None, MISSED, EVALUATED), start=1)
+    ]
+    made = table(shown, rounds)
+    assert [str(column.header) for column in made.columns][-1] == "median error"
+    assert list(made.columns[-1].cells) == ["", "training.cohort_too_small", "0.42 (last value 0.9)"]
+    assert len(table(shown, rounds[:1]).columns) == 6
 
 
 def test_every_picture_is_well_formed_and_has_a_title_for_those_who_hear_it() -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from didymos_cli.card import read_card
 from didymos_cli.report.run_page import Facts, render
+from didymos_cli.report.run_together import in_short
 from didymos_cli.wallet import read_wallet
 
 SHOWN: Final = 12  # rounds
@@ -39,12 +40,22 @@ def table(shown: dict[str, Any], rounds: list[dict[str, Any]]) -> Table:
     why = f": {shown['reason']}" if shown["reason"] else ""
     title = f"{shown['run']}: {shown['state']}{why}, {shown['committed']} of {shown['rounds']} rounds"
     made = Table(title=title, caption=f"masking {shown['masking']}, clients {shown['clients']}")
-    for name in ("round", "attempt", "state", "accepted", "expected", "parameters"):
-        made.add_column(name, justify="left" if name in ("state", "parameters") else "right")
+    evaluated = any(one.get("evaluation") for one in rounds)
+    names = [
+        "round",
+        "attempt",
+        "state",
+        "accepted",
+        "expected",
+        "parameters",
+        *(["median error"] if evaluated else []),
+    ]
+    for name in names:
+        made.add_column(name, justify="left" if name in ("state", "parameters", "median error") else "right")
     for one in rounds[-SHOWN:]:
         made.add_row(
             str(one["round"]), str(one["attempt"]), one["state"], str(one["accepted"]), str(one["expected"]),
-            one["params_digest"][:12],
+            one["params_digest"][:12], *([in_short(one.get("evaluation"))] if evaluated else []),
         )  # fmt: skip
     return made
 

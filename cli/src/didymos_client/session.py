@@ -154,7 +154,7 @@ class Run:
         return found
 
     def evaluation(self) -> Json:
-        """Errors of each subject's models, as the sites reported them."""
+        """Errors of each subject's models, as sites reported them; `together`: those that all told under masks."""
         return self.client.get(f"/runs/{self.name}/evaluation")
 
     def models(self) -> "list[Model]":

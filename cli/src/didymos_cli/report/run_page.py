@@ -10,6 +10,7 @@ from didymos_cli.report.marks import figure, folded, section, soft
 from didymos_cli.report.page import _cards, _part, _table
 from didymos_cli.report.run_pictures import losses_picture, members_picture
 from didymos_cli.report.run_quality import gain_over, quality
+from didymos_cli.report.run_together import together
 
 Json = Mapping[str, Any]
 
@@ -30,7 +31,7 @@ def render(facts: Facts) -> str:
     """HTML that loads nothing: no script, no font, no picture from elsewhere."""
     name = escape(str(facts.run["run"]))
     parts = [
-        _opening(facts), _losses(facts.evaluation.get("losses")),
+        _opening(facts), _losses(facts.evaluation.get("losses")), together(facts.evaluation.get("together", ())),
         *quality(facts.evaluation, _unit(facts), facts.groups),
         section("Who was used when", *_members(facts.rounds)), section("What it is", *_lineage(facts)),
     ]  # fmt: skip
