@@ -86,9 +86,7 @@ async def _booked_apart(coordinator: Any, people: People, run: str, rounds: int,
     assert run == report["runs"][0]["run"]
 
 
-@pytest.mark.parametrize(
-    "step", ["evaluation masked", pytest.param("evaluation confirm", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("step", ["evaluation masked", pytest.param("evaluation confirm", marks=pytest.mark.slow)])
 async def test_a_site_lost_after_masks_were_set_up_leaves_the_sum_right(
     step: str, tmp_path: Path, run_of: Callable[..., Any]
 ) -> None:
@@ -129,7 +127,10 @@ def noise(raw: bytes) -> bytes:
     return np.frombuffer(raw, "<u4").copy().tobytes()[::-1]
 
 
-@pytest.mark.parametrize(("spoil", "state", "reason"), [(short, "committed", ""), pytest.param(noise, "aborted", "norm_exceeded", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("spoil", "state", "reason"),
+    [(short, "committed", ""), pytest.param(noise, "aborted", "norm_exceeded", marks=pytest.mark.slow)],
+)
 async def test_a_vector_of_another_length_is_not_added_and_a_sum_of_noise_is_not_told(
     spoil: Callable[[bytes], bytes], state: str, reason: str, tmp_path: Path, run_of: Callable[..., Any]
 ) -> None:
@@ -199,3 +200,31 @@ async def test_a_cancelled_run_frees_what_an_evaluation_reserved(
     assert [(each["state"], each["reason"]) for each in said] == [("aborted", "cancelled")]
     assert report["budget"][0]["rounds_reserved"] == 0
     assert report["budget"][0]["rounds_spent"] == 1
+
+
+@pytest.mark.parametrize(
+    "killed",
+    [("masked", "setup 1.1", 6), pytest.param(("answers", "unmask 1.1", 2), marks=pytest.mark.slow)],
+)
+async def test_an_evaluation_goes_on_after_the_coordinator_died(
+    killed: tuple[str, str, int], tmp_path: Path, people: People, run_of: Callable[..., Any],
+    coordinator_in: Callable[..., Any], attend: Callable[..., Any], told: Callable[..., Any],
+) -> None:  # fmt: skip
+    """The round before it had orders of the same names: these are the second of each."""
+    step, order, times = killed
+    spec = asked(rounds=1, every=1)
+    sites = people.doubles(spec)
+    async with run_of(tmp_path, spec, sites, people) as (coordinator, run):
+        sites[0].silent.add(f"evaluation {step}")
+        assert (await coordinator.start(run)).status_code == 200
+        await told(sites[0], order, times)
+    sites[0].silent.clear()
+    sites[0].forget_answers()
+    async with coordinator_in(tmp_path) as coordinator, attend(coordinator.world, sites):
+        ended = await coordinator.ended(run)
+        (round_,) = await coordinator.rounds(run)
+        (said,) = (await coordinator.buyer.get(f"/v1/runs/{run}/evaluation")).json()["together"]
+        model, _ = spreads(await plain(coordinator, sites, round_), 10, EDGES)
+    assert (ended["state"], ended["committed"]) == ("completed", 1)
+    assert (said["state"], said["sites"], said["charged"]) == ("committed", 5, True)
+    assert said["histogram"]["model"] == pytest.approx(list(model.shares), abs=1e-4)
