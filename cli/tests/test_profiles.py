@@ -91,9 +91,10 @@ async def measured(desk: Desk, rate: float, number: int) -> dict[str, object]:
     )
 
 
-async def past(desk: Desk, name: str, **query: str) -> tuple[str, list[Any]]:
+async def past(desk: Desk, name: str, **query: str) -> Any:
+    """Unit and values."""
     path = f"/twin-state/v1/twins/{desk.twin}/history"
-    said = await desk.client.get(path, property=name, **query)
+    said = (await desk.client.call("GET", path, params={"property": name, **query})).json()
     return said["unit"], said["v"]
 
 

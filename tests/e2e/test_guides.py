@@ -25,7 +25,7 @@ LOCAL = {  # guide to what its commands print
         "exit 3",
         '"accepted":2',
         '"code":"reading.out_of_bounds"',
-        "100.0",
+        "500.0",
     ),
     "own-data": (
         '"accepted": 2',
