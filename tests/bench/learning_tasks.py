@@ -4,6 +4,7 @@ The folder of data sets is DIDYMOS_DATA_SETS (glucose needs none; activity, beat
 Each trained model is kept in build/bench/learning_tasks under the digest of its run, so a broken run goes on.
 """
 
+import hashlib
 import json
 import os
 import sys
@@ -11,12 +12,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
+from inspect import getsource
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
-from didymos_learning import ClientData, Flat, Windows, demo_spec, derive, rmse
+from didymos_learning import ClientData, Flat, Windows, decide, demo_spec, derive, rmse
 from didymos_learning import errors as errors_of
 from didymos_learning.engine import Engine
 from didymos_learning.inline import federate, initial_params
@@ -88,14 +90,15 @@ def outcome(engine: Engine, client: ClientData, shared: dict[str, Flat], task: T
 
 
 def central(task: Task, fold: Fold) -> Flat:
-    """The same model on all windows in one place, as many epochs at the same rates: what nobody may."""
+    """The same model on all windows in one place, as many epochs (or steps) at the same rates: what nobody may."""
     spec, engine = task.spec, Engine(task.spec.model)
+    local = replace(spec.local, max_steps=spec.local.max_steps * len(fold.train))
     names = [field.name for field in fields(Windows)]
     pooled = Windows(*(np.concatenate([getattr(one.fit, name) for one in fold.train]) for name in names))
     engine.load(initial_params(spec))
     for epoch in range(1, spec.rounds + 1):
         seed = derive(spec.seed, "central", epoch)
-        for _ in engine.train(pooled, spec.local, spec.local.rate(epoch, spec.rounds), seed):
+        for _ in engine.train(pooled, local, local.rate(epoch, spec.rounds), seed):
             pass
     return engine.params()
 
@@ -130,9 +133,15 @@ def trained_digest(task: Task) -> str:
     return replace(task.spec, personal=other).digest.hex()[:10]
 
 
+def judged_by() -> str:
+    """What an outcome depends on beside run and data: the code of candidates and gate."""
+    code = "".join(getsource(sys.modules[part.__module__]) for part in (personalise, decide))
+    return hashlib.sha256(code.encode()).hexdigest()[:6]
+
+
 def remembered(stem: str, task: Task, client: ClientData, make: Callable[[], Outcome]) -> Outcome:
     """The outcome of this client, made once."""
-    path = KEPT / f"{stem}-{client.subject}-{task.spec.digest.hex()[:6]}.json"
+    path = KEPT / f"{stem}-{client.subject}-{task.spec.digest.hex()[:6]}-{judged_by()}.json"
     if path.exists():
         return Outcome(**json.loads(path.read_text()))
     made = make()

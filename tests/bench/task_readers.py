@@ -7,6 +7,7 @@ import csv
 import gzip
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +25,7 @@ HOUR: Final = 3600
 MINUTE_360: Final = 60 * 360  # samples of the heart records in a minute
 ACTIVITIES: Final = ("SEATED", "STANDING_UP", "WALKING", "TURNING", "SITTING_DOWN")
 BEATS: Final = ("N", "S", "V", "F")
+BEATS_BEFORE: Final = 10  # whose intervals say what the rhythm is now
 CAP: Final = 125.0  # cycles: an engine that lasts longer shows nothing yet
 CYCLES: Final = 30
 
@@ -36,8 +38,11 @@ def parquet(path: Path, columns: Sequence[str] | None = None) -> dict[str, NDArr
 
 def joined(parts: Sequence[Examples]) -> Examples:
     """One part out of several, in this order."""
-    names = ("inputs", "truth", "naive", "times")
-    return Examples(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    inputs = np.concatenate([part.inputs for part in parts])
+    truth, naive = (np.concatenate([getattr(part, name) for part in parts]) for name in ("truth", "naive"))
+    units = [part.units for part in parts if part.units is not None]
+    times = np.concatenate([part.times for part in parts])
+    return Examples(inputs, truth, naive, times, np.concatenate(units) if len(units) == len(parts) else None)
 
 
 def activity(folder: Path, task: TaskSpec) -> dict[str, tuple[ClientData, ClientData]]:
@@ -60,7 +65,7 @@ def activity(folder: Path, task: TaskSpec) -> dict[str, tuple[ClientData, Client
 def replace_naive(run: Examples, of: Sequence[Examples]) -> Examples:
     """The same, with the class that is most frequent in `of` as the naive answer."""
     counts = np.bincount(joined(of).truth.astype(np.int64))
-    return Examples(run.inputs, run.truth, np.full(len(run.truth), float(counts.argmax())), run.times)
+    return replace(run, naive=np.full(len(run.truth), float(counts.argmax())))
 
 
 def _spectra(own: Mapping[str, NDArray[Any]], run: int, stride: int) -> Examples:
@@ -80,39 +85,48 @@ def _spectra(own: Mapping[str, NDArray[Any]], run: int, stride: int) -> Examples
     inputs = image.transpose(0, 2, 1, 3).reshape(len(starts), 9, 128).astype(np.float32)
     truth = [float(np.bincount(labels[at : at + 100]).argmax()) for at in starts]
     count = len(starts)
-    return Examples(inputs, np.array(truth), np.zeros(count), run * 1_000_000 + starts.astype(np.int64))
+    units = np.full(count, run, dtype=np.int64)
+    return Examples(inputs, np.array(truth), np.zeros(count), run * 1_000_000 + starts.astype(np.int64), units)
 
 
 def beats(folder: Path, task: TaskSpec) -> tuple[list[ClientData], list[ClientData]]:
-    """Patients of DS1, who train (normal beats thinned), and of DS2 but 202: minutes 0-5, 5-6.5, 6.5-8, the rest."""
+    """Patients of DS1, who train, and of DS2 but 202, who are tested."""
+    return patients(folder, task, "DS1", whole=True), patients(folder, task, "DS2", whole=False)
+
+
+def patients(folder: Path, task: TaskSpec, split: str, *, whole: bool) -> list[ClientData]:
+    """By record: all beats to fit, or as a newcomer: minutes 0-5, 5-6.5, 6.5-8, the rest."""
     found = parquet(folder / "ecg_mitbih/mitbih_beats.parquet")
-    keep = np.isin(found["aami"], BEATS) & (found["split"] != "paced") & (found["record"] != "202")
-    found = {name: values[keep] for name, values in found.items()}
-    trains, meets = [], []
-    for record in sorted(set(found["record"])):
-        own = {name: values[found["record"] == record] for name, values in found.items()}
-        first = own["sample"] < 5 * MINUTE_360
-        usual = np.nanmedian(own["rr_prev_ms"][first].astype(np.float64))
-        rows = _beats(own, float(usual))
-        none = _picked(rows, np.zeros(len(rows.truth), dtype=np.bool_))
-        if own["split"][0] == "DS1":
-            thinned = (rows.truth != 0.0) | (np.cumsum(rows.truth == 0.0) % 3 == 0)
-            trains.append(example_data(record, [_picked(rows, thinned), none, none, none], task))
-        else:
-            edges = np.array([0.0, 5.0, 6.5, 8.0, 60.0]) * MINUTE_360
-            parts = [_picked(rows, (rows.times >= a) & (rows.times < b)) for a, b in pairwise(edges)]
-            meets.append(example_data(record, parts, task))
-    return trains, meets
+    keep = np.isin(found["aami"], BEATS) & (found["split"] == split) & (found["record"] != "202")
+    edges = np.array([0.0, *((60.0, 60.0, 60.0) if whole else (5.0, 6.5, 8.0)), 60.0]) * MINUTE_360
+    people = []
+    for record in sorted(set(found["record"][keep])):
+        rows = _beats({name: values[keep & (found["record"] == record)] for name, values in found.items()})
+        parts = [_picked(rows, (rows.times >= a) & (rows.times < b)) for a, b in pairwise(edges)]
+        people.append(example_data(record, parts, task, range(task.columns)))
+    return people
 
 
-def _beats(own: Mapping[str, NDArray[Any]], usual: float) -> Examples:
-    """80 samples of a beat beside its intervals to the beats before and after, relative to the usual one."""
-    count = len(own["sample"])
-    inputs = np.empty((count, 80, 3), dtype=np.float32)
-    inputs[..., 0] = np.stack([own[f"s{at:02}"] for at in range(80)], axis=1) / 200.0
-    for at, name in enumerate(("rr_prev_ms", "rr_next_ms"), start=1):
-        ratio = np.nan_to_num(own[name].astype(np.float64) / usual, nan=1.0)
-        inputs[..., at] = np.clip(ratio, 0.2, 3.0)[:, None]
+def _beats(own: Mapping[str, NDArray[Any]]) -> Examples:
+    """80 samples of a beat, what it has more than the usual one of this heart, and five ratios of intervals.
+
+    What is usual is the median of the first five minutes, without a label: it means the same of every patient.
+    """
+    count, first = len(own["sample"]), own["sample"] < 5 * MINUTE_360
+    wave = np.stack([own[f"s{at:02}"] for at in range(80)], axis=1).astype(np.float64)
+    wave -= np.median(wave, axis=1, keepdims=True)
+    usual = np.median(wave[first], axis=0)
+    before, after = (own[name].astype(np.float64) for name in ("rr_prev_ms", "rr_next_ms"))
+    rhythm = np.nanmedian(before[first])
+    before, after = np.nan_to_num(before, nan=rhythm), np.nan_to_num(after, nan=rhythm)
+    past = sliding_window_view(np.concatenate([np.full(BEATS_BEFORE, rhythm), before[:-1]]), BEATS_BEFORE)
+    ratios = np.log(np.stack([before / rhythm, after / rhythm, before / past.mean(axis=1), after / before], axis=1))
+    uneven = np.abs(np.log(past[:, 1:] / past[:, :-1])).mean(axis=1)
+    inputs = np.empty((count, 80, 7), dtype=np.float32)
+    inputs[..., 0] = wave / wave[first].std()
+    inputs[..., 1] = (wave - usual) / wave[first].std()
+    inputs[..., 2:6] = np.clip(3.0 * ratios, -3.0, 3.0)[:, None]
+    inputs[..., 6] = np.minimum(5.0 * uneven, 3.0)[:, None]
     truth = np.array([float(BEATS.index(each)) for each in own["aami"]])
     return Examples(inputs, truth, np.zeros(count), own["sample"].astype(np.int64))
 
@@ -136,7 +150,7 @@ def engines(folder: Path, task: TaskSpec) -> list[ClientData]:
             windows = [joined([_life(unit, scaled(train[unit]), None) for unit in part]) for part in parts]
             windows.append(joined([_life(unit, scaled(test[unit]), float(left[unit - 1])) for unit in asked]))
             usual = windows[0].truth.mean()
-            windows = [Examples(w.inputs, w.truth, np.full(len(w.truth), usual), w.times) for w in windows]
+            windows = [replace(part, naive=np.full(len(part.truth), usual)) for part in windows]
             fleets.append(example_data(f"FD00{number}-{fleet}", windows, task))
     return fleets
 
@@ -173,7 +187,8 @@ def _life(unit: int, rows: Wide, left: float | None) -> Examples:
     ends = np.arange(CYCLES, len(rows) + 1, 16) if left is None else np.array([len(rows)])
     inputs = np.stack([rows[end - CYCLES : end] for end in ends]).astype(np.float32)
     truth = np.minimum(len(rows) - ends.astype(np.float64) if left is None else np.array([left]), CAP)
-    return Examples(inputs, truth, np.zeros(len(ends)), unit * 10_000 + ends.astype(np.int64))
+    units = np.full(len(ends), unit, dtype=np.int64)
+    return Examples(inputs, truth, np.zeros(len(ends)), unit * 10_000 + ends.astype(np.int64), units)
 
 
 def homes(folder: Path, task: TaskSpec) -> list[ClientData]:

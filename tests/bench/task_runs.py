@@ -65,8 +65,8 @@ def _spec(
     )
 
 
-def _local(batch: int, lr: float) -> LocalSpec:
-    return LocalSpec(1, 0, batch, "adam", lr, lr / 20, 0.0, 10.0, None, "float32")
+def _local(batch: int, lr: float, steps: int = 0) -> LocalSpec:
+    return LocalSpec(1, steps, batch, "adam", lr, lr / 20, 0.0, 10.0, None, "float32")
 
 
 def _together(clients: Sequence[ClientData]) -> list[Fold]:
@@ -87,7 +87,7 @@ def _activity(folder: Path, task: TaskSpec) -> list[Fold]:
 
 
 ACTIVITY: Final = TaskSpec("classify", "activity", "", 0, 9, 0, "none", 128, readers.ACTIVITIES)
-BEATS: Final = TaskSpec("classify", "beat", "", 0, 80, 0, "none", 3, readers.BEATS)
+BEATS: Final = TaskSpec("classify", "beat", "", 0, 80, 0, "none", 7, readers.BEATS)
 ENGINES: Final = TaskSpec("regress", "remaining-life", "cycles", 0, 30, 0, "none", 22)
 HOMES: Final = TaskSpec("regress", "load", "kWh", 3600, 24, 1, "none", 6)
 WIND: Final = TaskSpec("regress", "power", "kW", 600, 12, 1, "none", 6)
@@ -98,7 +98,7 @@ TASKS: Final = {
         Task("glucose", "lstm 32, 30 minutes ahead, mg/dL", "last value", replace(demo_spec(SEED)), _glucose),
         Task(
             "beats", "cnn1d 16, 4 classes of beats, MIT-BIH DS1 to DS2", "majority",
-            _spec("cnn1d", {"width": 16, "groups": 4, "skip": 1}, BEATS, _local(32, 4e-3), 30, MEAN),
+            _spec("cnn1d", {"width": 16, "groups": 4, "skip": 1}, BEATS, _local(32, 4e-3, 40), 30, MEAN),
             lambda folder, task: [Fold(*readers.beats(folder, task))],
         ),
         Task(
