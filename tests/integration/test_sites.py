@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from didymos_did import Did
-from didymos_learning import RunSpec
+from didymos_learning import EvaluationSpec, RunSpec, log_edges
 from didymos_privacy import Recipient
 from didymos_site.bootstrap import bootstrap as site_bootstrap
 from didymos_site.settings import SiteSettings
@@ -83,8 +83,8 @@ class Together:
 
 
 @asynccontextmanager
-async def together(folder: Path) -> AsyncIterator[Together]:
-    settings = TrainingSettings(pace=PATIENT, poll_seconds=0.05)
+async def together(folder: Path, pace: PaceSettings = PATIENT) -> AsyncIterator[Together]:
+    settings = TrainingSettings(pace=pace, poll_seconds=0.05)
     market = MarketBox({AGREEMENT: an_agreement()})
     async with (
         a_house(folder / "house") as house,
@@ -200,3 +200,31 @@ async def test_a_site_killed_at_each_durable_step_changes_no_bit(tmp_path: Path,
     """Each step kills another site; every round still has all of them."""
     victims = {f"site-{at}": step for at, step in enumerate(STEPS[masking])}
     assert await ran(tmp_path / "killed", masking, victims) == await ran(tmp_path / "calm", masking, {})
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.chaos
+@pytest.mark.slow
+async def test_processes_evaluate_together_and_one_that_dies_with_its_masks_set_up_is_left_out(tmp_path: Path) -> None:
+    """It dies over its fourth vector: the second evaluation's. What pairs it shared comes off, the rest adds up."""
+    spec = a_spec(rounds=2, evaluation=EvaluationSpec(1, log_edges()))
+    pace = PATIENT.model_copy(update={"mask_seconds": 20, "gather_seconds": 20, "personal_seconds": 30})
+    async with together(tmp_path, pace) as all_:
+        await all_.prepare(count=300, constraints={"secure-aggregation": True})
+        processes = Processes(all_)
+        try:
+            for name in all_.people:
+                await processes.start(name, "site.masked:4" if name == "site-2" else "")
+            run = await all_.started(spec)
+            assert await processes.died("site-2") == -signal.SIGKILL
+            ended = await all_.ended(run)
+            said = (await all_.buyer.get(f"/v1/runs/{run}/evaluation")).json()
+        finally:
+            await processes.stop()
+    assert (ended["state"], ended["committed"]) == ("completed", 2), ended
+    assert [(one["round"], one["state"], one["sites"]) for one in said["together"]] == [
+        (1, "committed", SITES), (2, "committed", SITES - 1),
+    ]  # fmt: skip
+    for one in said["together"]:
+        assert sum(one["histogram"]["model"]) == pytest.approx(1.0, abs=1e-4)
+        assert 0.0 < one["model"]["median"]["low"] < one["model"]["p90"]["value"]
