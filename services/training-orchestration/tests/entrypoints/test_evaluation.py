@@ -104,6 +104,7 @@ async def test_a_site_lost_after_masks_were_set_up_leaves_the_sum_right(
     assert told["histogram"]["model"] == pytest.approx(list(model.shares), abs=1e-4)
 
 
+@pytest.mark.slow
 async def test_an_evaluation_that_fails_is_told_with_its_reason_and_stops_no_run(
     tmp_path: Path, people: People, run_of: Callable[..., Any]
 ) -> None:
@@ -127,9 +128,10 @@ def noise(raw: bytes) -> bytes:
     return np.frombuffer(raw, "<u4").copy().tobytes()[::-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "state", "reason"),
-    [(short, "committed", ""), pytest.param(noise, "aborted", "norm_exceeded", marks=pytest.mark.slow)],
+    [(short, "committed", ""), (noise, "aborted", "norm_exceeded")],
 )
 async def test_a_vector_of_another_length_is_not_added_and_a_sum_of_noise_is_not_told(
     spoil: Callable[[bytes], bytes], state: str, reason: str, tmp_path: Path, run_of: Callable[..., Any]
