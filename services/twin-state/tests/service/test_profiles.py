@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from didymos.twin.v1.twin_events_pb2 import ProfilePublished
 from didymos_contracts.topics import TWIN_PROFILE
 from didymos_did import Ed25519Signer, sign_document, verify_document
@@ -156,3 +157,14 @@ async def test_what_is_no_profile_on_the_topic_holds_nothing_up(tmp_path: Path) 
             seen = {"consistency-token": made.headers["consistency-token"]}
             assert (await client.get("/v1/profiles/acme.pump@1", headers=seen)).status_code == 200
             assert (await client.get("/v1/profiles/x@1")).status_code == 404
+
+
+async def test_a_house_keeps_so_many_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("didymos_twin_state.application.publish_profile.MOST", 1)
+    async with a_world(tmp_path) as world:
+        assert (await published(world, signed())).status_code == 201
+        refused = await published(world, signed(id="acme.tube@1"))
+        again = await published(world, signed())
+        foreign = await published(world, signed(OTHER_MAKER, id="acme.tube@1"), OTHER_MAKER)
+    assert again.status_code == 200
+    assert problem_codes([refused, foreign]) == [(409, "profile.too_many")] * 2  # what was refused took no name
