@@ -79,7 +79,7 @@ def test_another_key_does_not_sign_for_the_device() -> None:
 
 
 def test_a_kid_of_another_did_is_refused() -> None:
-    envelope = replace(an_envelope(), kid="did:key:z6MkOther#z6MkOther")
+    envelope = an_envelope()._replace(kid="did:key:z6MkOther#z6MkOther")
     assert code_of(verify_batch(envelope, KEY, OPERATOR)) == "batch.key_unknown"
 
 
@@ -89,7 +89,7 @@ def test_a_batch_for_another_operator_is_refused() -> None:
 
 def test_a_swapped_block_is_refused() -> None:
     envelope = an_envelope(a_column([1.0]), a_column([2.0]))
-    swapped = replace(envelope, blocks=envelope.blocks[::-1])
+    swapped = envelope._replace(blocks=envelope.blocks[::-1])
     assert code_of(verify_batch(swapped, KEY, OPERATOR)) == "batch.root_mismatch"
 
 

@@ -41,7 +41,7 @@ def b64u(raw: bytes) -> str:
 
 def b64u_bytes(raw: bytes) -> bytes:
     """The same as ASCII."""
-    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE).rstrip(b"=")
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=")
 
 
 def b64u_decode(text: str) -> bytes:

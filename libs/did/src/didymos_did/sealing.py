@@ -24,6 +24,7 @@ TAG_BYTES: Final = 16
 DAY_US: Final = 86_400_000_000
 _INFO: Final = b"didymos/data/v1"
 _SHA256: Final = SHA256()
+_FIRST_NONCE: Final = bytes(NONCE_BYTES)
 
 
 def epoch_of(at_us: int) -> int:
@@ -93,15 +94,22 @@ def _cipher(secret: bytes, salt: bytes) -> AESGCM:
 
 def _bound(twin: TwinId, epoch: int, salt: bytes, path: str) -> bytes:
     """The JCS of [twin, epoch, salt, path], put together from parts that repeat."""
-    return b'[%b,%d,"%b",%b]' % (_quoted(twin), epoch, b64u_bytes(salt), _quoted(path))
+    return b'%b"%b"%b' % (_before(twin, epoch), b64u_bytes(salt), _after(path))
 
 
 @lru_cache(maxsize=16_384)
-def _quoted(text: str) -> bytes:
-    return jcs(text)
+def _before(twin: TwinId, epoch: int) -> bytes:
+    return b"[%b,%d," % (jcs(twin), epoch)
+
+
+@lru_cache(maxsize=16_384)
+def _after(path: str) -> bytes:
+    return b",%b]" % jcs(path)
 
 
 def _nonce(index: int) -> bytes:
+    if index == 0:
+        return _FIRST_NONCE
     if not 0 <= index < 1 << (8 * NONCE_BYTES):
         raise DidError("seal.invalid", "an index is a whole number of 96 bits")
     return index.to_bytes(NONCE_BYTES, "big")

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from didymos.ingestion.v1 import ingestion_types_pb2 as pb
 from google.protobuf.message import DecodeError
@@ -38,9 +39,8 @@ class BatchSigner(Protocol):
     def sign(self, message: bytes) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What the device signs, beside the root of its blocks. Times in us; digests 32 bytes."""
+class Header(NamedTuple):
+    """What the device signs, beside the root of its blocks. Times in us; digests 32 bytes. A NamedTuple, as `Block`."""
 
     device: str
     audience: str
@@ -55,9 +55,8 @@ class Header:
     profile: str
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """A batch whose header is parsed and whose signature and blocks are not looked at yet."""
+class Envelope(NamedTuple):
+    """A batch with its header parsed, its signature and blocks not looked at yet (a NamedTuple, as `Block`)."""
 
     header: Header
     header_bytes: bytes
@@ -125,10 +124,7 @@ def parse_header(header: bytes) -> Header:
         said.device, said.audience, said.stream, said.number, said.sent_at_us, said.uptime_us, said.block_count,
         said.root, said.previous, said.backfill, said.profile,
     )  # fmt: skip
-    if not _DID.fullmatch(found.device) or not _DID.fullmatch(found.audience):
-        raise ReadingError("batch.malformed", "device and audience are DIDs")
-    if not _PROFILE.fullmatch(found.profile):
-        raise ReadingError("batch.malformed", "profile is id@version")
+    _check_names(found.device, found.audience, found.profile)
     if not 0 <= found.sent_at_us < MICROS or not 0 <= found.uptime_us < MICROS:
         raise ReadingError("batch.malformed", "sent_at_us and uptime_us are microseconds, not negative")
     if not found.sent_at_us and not found.uptime_us:
@@ -136,6 +132,15 @@ def parse_header(header: bytes) -> Header:
     if len(found.root) != 32 or len(found.previous) not in (0, 32):
         raise ReadingError("batch.malformed", "root and previous are SHA-256 hashes")
     return found
+
+
+@lru_cache(maxsize=4096)
+def _check_names(device: str, audience: str, profile: str) -> None:
+    """The same three in every batch of a device. Raises ReadingError `batch.malformed`, which is not remembered."""
+    if not _DID.fullmatch(device) or not _DID.fullmatch(audience):
+        raise ReadingError("batch.malformed", "device and audience are DIDs")
+    if not _PROFILE.fullmatch(profile):
+        raise ReadingError("batch.malformed", "profile is id@version")
 
 
 def signed_message(header_bytes: bytes, digest: bytes = b"") -> bytes:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -83,6 +84,10 @@ class Block(NamedTuple):
         return tuple(self.values[start:end].decode() for start, end in zip([0, *ends], ends, strict=False))
 
 
+_from_wire: Final = pb.Block.FromString
+_block: Final = partial(tuple.__new__, Block)  # `Block._make` at the speed of C: 100 of them a batch of a gateway
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """Readings to be sent: n times (us UTC) and n values, of one property of one twin. `unit` is UCUM."""
@@ -98,12 +103,11 @@ class Column:
 def parse_block(raw: bytes, leaf: int, first: int) -> Block:
     """A block whose columns fit each other. Raises ReadingError `batch.malformed`."""
     try:
-        said = pb.Block.FromString(raw)
+        said = _from_wire(raw)
     except DecodeError as error:
         raise ReadingError("batch.malformed", f"block {leaf} is no Block message") from error
     dt, values, ends = said.dt, said.values, said.ends
-    op, kind, tick = OPS.get(said.op), KINDS.get(said.kind), said.tick_us
-    count = len(dt) // 4
+    op, kind, tick, count = OPS.get(said.op), KINDS.get(said.kind), said.tick_us, len(dt) // 4
     if op is None or kind is None:
         raise ReadingError("batch.malformed", f"block {leaf} has an unknown op or kind")
     if len(dt) % 4 or not 1 <= count <= BLOCK_READINGS or tick not in TICKS_US:
@@ -111,7 +115,7 @@ def parse_block(raw: bytes, leaf: int, first: int) -> Block:
     twin, name, unit = said.twin, said.property, said.unit
     if not 1 <= len(twin) <= NAME_CHARACTERS or not 1 <= len(name) <= NAME_CHARACTERS or len(unit) > NAME_CHARACTERS:
         raise ReadingError("batch.malformed", f"block {leaf} needs a twin and a property of at most 256 characters")
-    block = Block(raw, leaf, first, count, twin, name, unit, op, kind, said.t0_us, tick, dt, values, ends)
+    block = _block((raw, leaf, first, count, twin, name, unit, op, kind, said.t0_us, tick, dt, values, ends))
     if op is Op.RETRACTION:
         if values or ends:
             raise ReadingError("batch.malformed", f"block {leaf} takes readings back, so it holds no values")

@@ -59,7 +59,7 @@ def levels_of(blocks: Sequence[bytes]) -> list[list[bytes]]:
     level = [sha256(b"\0" + block).digest() for block in blocks]
     levels = [level]
     while len(level) > 1:
-        pairs = range(0, len(level) - 1, 2)
-        level = [sha256(b"\1" + level[i] + level[i + 1]).digest() for i in pairs] + level[len(level) & ~1 :]
+        pairs = zip(level[::2], level[1::2], strict=False)
+        level = [sha256(b"\1" + left + right).digest() for left, right in pairs] + level[len(level) & ~1 :]
         levels.append(level)
     return levels

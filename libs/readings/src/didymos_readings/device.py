@@ -69,9 +69,9 @@ class DeviceStream:
         return self._sign([encode_block(piece) for piece in pieces(columns)], 0, uptime_us=uptime_us, backfill=False)
 
     def _sign(self, blocks: list[bytes], sent_at_us: int, *, backfill: bool, uptime_us: int = 0) -> Envelope:
-        header = replace(self._header, sent_at_us=sent_at_us, uptime_us=uptime_us, backfill=backfill)
+        header = self._header._replace(sent_at_us=sent_at_us, uptime_us=uptime_us, backfill=backfill)
         envelope = sign_batch(header, blocks, self._signer)
-        self._header = replace(self._header, number=header.number + 1, previous=envelope.digest)
+        self._header = self._header._replace(number=header.number + 1, previous=envelope.digest)
         return envelope
 
 

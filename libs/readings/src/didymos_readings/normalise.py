@@ -34,8 +34,7 @@ _ENROLMENT_DETAILS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(NamedTuple):
     """All readings of the blocks that are allowed here, n in one array. Quality is 255 where one was refused."""
 
     values: Values  # normalised; of points and texts 0
@@ -87,9 +86,11 @@ class NormalisedBlock(NamedTuple):
         return slice(self.start, self.start + self.block.size)
 
 
-@dataclass(frozen=True, slots=True)
-class Normalised:
-    """A batch as it is applied. Blocks with no accepted reading are left out. `shift_us`: see `Annotated`."""
+class Normalised(NamedTuple):
+    """A batch as it is applied. Blocks with no accepted reading are left out. `shift_us`: see `Annotated`.
+
+    A NamedTuple, as `Block` is.
+    """
 
     batch: Batch
     profile: str
@@ -181,6 +182,8 @@ def join(blocks: Sequence[Block], frame: Frame, shift_us: int) -> Joined:
     offsets = np.frombuffer(b"".join([block.dt for block in blocks]), "<i4")
     lows, highs = _bounds(offsets, frame.ruling.layout)
     firsts = [block.t0_us + shift_us + low * block.tick_us for block, low in zip(blocks, lows, strict=True)]
+    if highs is lows:
+        return Joined(blocks, frame, shift_us, offsets, _join_values(blocks, frame), (firsts, firsts))
     lasts = [block.t0_us + shift_us + high * block.tick_us for block, high in zip(blocks, highs, strict=True)]
     return Joined(blocks, frame, shift_us, offsets, _join_values(blocks, frame), (firsts, lasts))
 

@@ -27,6 +27,7 @@ _KEY_EPOCH, _COUNT = Numbers(b"\x38"), Numbers(b"\x50")  # Parcel
 _STREAM, _NUMBER, _ASSURANCE = Numbers(b"\x18"), Numbers(b"\x20"), Numbers(b"\x30")  # the same
 _SCORING: Final = Numbers(b"\x20")  # ParcelBody
 _LEAF, _COMPLETENESS, _FIRST = Numbers(b"\x10"), Numbers(b"\x50"), Numbers(b"\x60")  # Annotated
+_PATH = Numbers(b"\x1a")  # the size of this field of it
 _REFUSED_BYTE: Final = bytes([REFUSED])
 _NOT_KEPT: Final = frozenset({"reading.not_enrolled", "twin.suspended", "key.destroyed"})
 
@@ -219,9 +220,9 @@ def _quarantined(blocks: Sequence[Block], paths: Sequence[bytes]) -> list[pb.Qua
 def _annotated(found: NormalisedBlock, path: bytes, quality: bytes, flags: bytes, shift: bytes) -> bytes:
     """The field `blocks` of a ParcelBody: an Annotated. `quality` and `flags` are those of the whole batch."""
     block, start = found.block, found.start
-    end, size = start + block.size, SIZE[block.size]
-    said = b"\x0a%b%b%b%b%b\x42%b%b\x4a%b%b%b%b%b" % (
-        SIZE[len(block.raw)], block.raw, _LEAF[block.leaf], delimited(b"\x1a", path), found.plan.said,
+    raw, end, size = block.raw, start + block.size, SIZE[block.size]
+    said = b"\x0a%b%b%b%b%b%b\x42%b%b\x4a%b%b%b%b%b" % (
+        SIZE[len(raw)], raw, _LEAF[block.leaf], _PATH[len(path)], path, found.plan.said,
         size, quality[start:end], size, flags[start:end], _COMPLETENESS[found.completeness], shift, _FIRST[block.first],
     )  # fmt: skip
     return b"\x12%b%b" % (SIZE[len(said)], said)

@@ -104,9 +104,11 @@ class BlockScore(NamedTuple):
     assurance: float
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """quality, flags (n,) uint8; completeness 0..100 or 255 per block; shares by name where any is below 1, (n,)."""
+class Scores(NamedTuple):
+    """quality, flags (n,) uint8; completeness 0..100 or 255 per block; shares by name where any is below 1, (n,).
+
+    A NamedTuple, as `Block` is.
+    """
 
     quality: Bytes
     flags: Bytes

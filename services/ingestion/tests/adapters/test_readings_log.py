@@ -3,16 +3,15 @@
 from dataclasses import replace
 from itertools import count
 
-from didymos.twin.v1.twin_events_pb2 import ProfilePublished
 from didymos_contracts.topics import QUARANTINE, READINGS
 from didymos_did import TwinId
 from didymos_ingestion.adapters.readings_log import RECORD_BYTES, last_offsets, token_of
-from didymos_ingestion.adapters.twin_tails import ProfileTable
 from didymos_ingestion.application.accept_batch import accept_batch
-from didymos_kit.eventlog import Position, Stored, envelope
+from didymos_kit.eventlog import Position, envelope
 from didymos_kit.eventlog.partition import partition_of
+from didymos_readings import parse_profile
 from didymos_testing.did import a_signer
-from didymos_testing.ingestion import TWIN, AnEnrolment, IntakeWorld, a_signed_batch
+from didymos_testing.ingestion import TWIN, AnEnrolment, IntakeWorld, MemoryProfiles, a_signed_batch
 from didymos_testing.readings import a_column
 
 NOTES = b'{"id": "notes@1", "title": "Notes", "properties": [{"name": "note", "kind": "text"}]}'
@@ -32,16 +31,13 @@ def neighbours(wanted: int) -> list[TwinId]:
 
 async def test_a_partition_of_a_batch_is_split_where_no_record_could_hold_it() -> None:
     first, second = neighbours(2)
-    profiles = ProfileTable()
-    event = ProfilePublished(profile="notes@1", document=NOTES)
-    profiles.apply(Stored(READINGS.name, b"", event.SerializeToString(), {}, 0, 0, 0))
     enrolments = [AnEnrolment(twin=twin, paths=("features/**",), profile="notes@1") for twin in (first, second)]
     world = IntakeWorld().enrol(*enrolments)
     columns = [
         replace(a_column(tuple("x" * 1000 for _ in range(500)), twin=twin, prop="note", period_s=1), unit="")
         for twin in (first, second)
     ]
-    ports = replace(world.ports, profiles=profiles)
+    ports = replace(world.ports, profiles=MemoryProfiles({"notes@1": parse_profile(NOTES)}))
     found = await accept_batch(a_signed_batch(*columns, profile="notes@1"), ports, world.clock)
     assert found.accepted == 1_000
     one, two = (record for record in world.writer.records if record.topic == READINGS.name)

@@ -79,11 +79,11 @@ async def test_parcels_of_a_partition_share_a_record_and_lie_where_their_twin_do
     ("envelope", "code", "status"),
     [
         (a_signed_batch(audience=a_signer("elsewhere").did), "batch.audience_wrong", 401),
-        (replace(a_signed_batch(), kid=a_signed_batch(device=OTHER_DEVICE).kid), "batch.key_unknown", 401),
-        (replace(a_signed_batch(), kid="did:key:znonsense#znonsense"), "batch.key_unknown", 401),
-        (replace(a_signed_batch(), signature=bytes(64)), "batch.signature_invalid", 401),
-        (replace(a_signed_batch(), signature=b""), "batch.signature_invalid", 401),
-        (replace(a_signed_batch(), blocks=(encode_block(glucose(1)),)), "batch.root_mismatch", 400),
+        (a_signed_batch()._replace(kid=a_signed_batch(device=OTHER_DEVICE).kid), "batch.key_unknown", 401),
+        (a_signed_batch()._replace(kid="did:key:znonsense#znonsense"), "batch.key_unknown", 401),
+        (a_signed_batch()._replace(signature=bytes(64)), "batch.signature_invalid", 401),
+        (a_signed_batch()._replace(signature=b""), "batch.signature_invalid", 401),
+        (a_signed_batch()._replace(blocks=(encode_block(glucose(1)),)), "batch.root_mismatch", 400),
         (sign_batch(a_signed_batch().header, (b"\xff",), DEVICE), "batch.malformed", 400),
         (a_signed_batch(device=OTHER_DEVICE), "batch.device_unknown", 403),
     ],
@@ -224,14 +224,14 @@ async def test_a_device_over_its_rate_is_told_when_to_come_again() -> None:
 async def test_a_stranger_cannot_use_up_the_quota_of_a_device() -> None:
     world = IntakeWorld().enrol(AnEnrolment(max_rate=1))
     for _ in range(20):
-        await refused(world, replace(a_signed_batch(), signature=bytes(64)))
+        await refused(world, a_signed_batch()._replace(signature=bytes(64)))
     assert (await taken(world, a_signed_batch())).accepted == 3
 
 
 async def test_a_device_in_debt_is_shed_before_its_signature_is_checked() -> None:
     world = IntakeWorld().enrol(AnEnrolment(max_rate=1))
     await taken(world, a_signed_batch(glucose(*[100.0] * 100)))
-    forged = replace(a_signed_batch(number=2), signature=bytes(64))
+    forged = a_signed_batch(number=2)._replace(signature=bytes(64))
     assert (await refused(world, forged)).row.code == "quota.exceeded"
 
 

@@ -1,7 +1,7 @@
 """Batches that come in at the same time: each is answered as if it were alone, and they share records."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 
 import pytest
@@ -77,7 +77,7 @@ async def test_what_is_kept_of_each_is_what_would_be_kept_of_it_alone() -> None:
 
 async def test_who_is_refused_alone_is_refused_in_company_and_harms_nobody() -> None:
     world = IntakeWorld()
-    forged = replace(a_pack(2, 101.0), signature=bytes(64))
+    forged = a_pack(2, 101.0)._replace(signature=bytes(64))
     stranger = a_signed_batch(a_column([1.0], twin=TWIN), device=OTHER_DEVICE)
     nothing = a_pack(4, 1e6)
     first, second, third, fourth = await all_at_once(world, a_pack(1, 100.0), forged, stranger, nothing)

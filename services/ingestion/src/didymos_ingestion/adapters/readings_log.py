@@ -29,7 +29,7 @@ SALT_BYTES: Final = 16
 SEALED_PATH: Final = "*"  # a parcel spans all paths of its twin
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Batch:
     """What of a batch goes into the log: parcels by partition, and records of what was refused."""
 
@@ -85,18 +85,18 @@ class LogOfReadings:
     def _sealed(self, accepted: Accepted) -> _Batch:
         """The parcels by partition, and the records of what was refused."""
         at_us, shared = accepted.normalised.received_at_us, shared_fields(accepted.normalised, accepted.digest)
-        batch = _Batch(identity_of(accepted), at_us, {}, list(self._quarantined(accepted)))
-        salts, parts = self._random(SALT_BYTES * len(accepted.parcels)), batch.parcels
+        batch = _Batch(identity_of(accepted), at_us, {}, list(self._quarantined(accepted)) if accepted.refused else [])
+        salts, parts, count = self._random(SALT_BYTES * len(accepted.parcels)), batch.parcels, READINGS.partitions
         for index, content in enumerate(accepted.parcels):
             key, salt = accepted.keys[content.twin], salts[index * SALT_BYTES : (index + 1) * SALT_BYTES]
             sealed = key.seal(content.body, salt, SEALED_PATH)
             size, twin = _size(sealed), content.twin.encode()
-            parcel = encode_parcel(content, shared, key.epoch, salt, sealed)
-            part = partition_of(twin, READINGS.partitions)
+            one = _Sealed(twin, encode_parcel(content, shared, key.epoch, salt, sealed), size, batch)
+            part = partition_of(twin, count)
             if part in parts:
-                parts[part].append(_Sealed(twin, parcel, size, batch))
+                parts[part].append(one)
             else:
-                parts[part] = [_Sealed(twin, parcel, size, batch)]
+                parts[part] = [one]
         return batch
 
     def _readings(self, part: int, parcels: Sequence[_Sealed], limit: int) -> Iterator[Record]:
@@ -113,8 +113,6 @@ class LogOfReadings:
             yield Record(READINGS.name, group[0].twin, value, headers, at_us // 1000)
 
     def _quarantined(self, accepted: Accepted) -> Iterator[Record]:
-        if not accepted.refused:
-            return
         at_us, profile = accepted.normalised.received_at_us, accepted.normalised.profile
         identity, headers = identity_of(accepted), self._headers(QUARANTINE, at_us)
         for content in accepted.refused:

@@ -5,8 +5,7 @@ that was accepted and all refused content that is kept.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 from didymos_contracts.errors import catalogue_row
 from didymos_contracts.errors.identity import KEY_DESTROYED
@@ -31,8 +30,7 @@ from didymos_ingestion.application.ports import Accepted, Ports
 from didymos_ingestion.domain.admission import Admission, Enrolment, admission
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """What became of a batch. `digest` is what its sender knows it by; `token` is empty when nothing was accepted."""
 
     digest: bytes
@@ -49,8 +47,7 @@ async def accept_batch(envelope: Envelope, ports: Ports, clock: Clock) -> Taken:
     return require_accepted(await keep_batch(proved(envelope, ports, clock, clock.now_us()), ports, clock))
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(NamedTuple):
     """A batch whose sender is proved, by what `assurance` says.
 
     `charged`: readings that count against the quota of its device, else all of the batch. `original`: see `ParcelBody`.
@@ -64,8 +61,7 @@ class Arrived:
     original: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(NamedTuple):
     """A batch of an enrolled device within its quota, with the enrolments of its twins, whose keys it takes."""
 
     arrived: Arrived
@@ -74,8 +70,7 @@ class Admitted:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """What of a batch is to be kept, None if nothing is, and what its sender hears once the log has it."""
 
     kept: Accepted | None
@@ -123,7 +118,8 @@ def admitted(arrived: Arrived, ports: Ports, clock: Clock) -> Admitted:
     charged = batch.count if arrived.charged is None else arrived.charged
     if charged:
         _shed(ports.buckets.take(device, charged, rate, clock.monotonic()))
-    named = ports.identity.enrolments(device, dict.fromkeys([TwinId(Did(block.twin)) for block in batch.blocks]))
+    twins = cast("dict[TwinId, None]", dict.fromkeys([block.twin for block in batch.blocks]))
+    named = ports.identity.enrolments(device, twins)
     return Admitted(arrived, named, frozenset([each.twin for each in named]), epoch_of(arrived.received_at_us))
 
 

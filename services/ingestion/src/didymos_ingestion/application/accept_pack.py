@@ -115,7 +115,7 @@ async def accept_pack(pack: Pack, signer: Signer, ports: Ports, clock: Clock) ->
     accepted, tokens, refused = 0, dict[str, int](), [*read.unread]
     for index, part in enumerate(read.parts):
         arrived = _arrived(pack, known, part, index, signer, ports.operator)
-        whole = replace(arrived, charged=0 if index else read.count, original=_original(pack, read))
+        whole = arrived._replace(charged=0 if index else read.count, original=_original(pack, read))
         taken = await keep_batch(whole, ports, clock)
         accepted += taken.accepted
         _remember(tokens, taken.token)
