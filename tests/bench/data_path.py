@@ -8,25 +8,28 @@ import json
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 import numpy as np
+from didymos.identity.v1.identity_events_pb2 import DeviceEnrolled
 from didymos.identity.v1.identity_service_pb2 import EpochKey, EpochKeysRequest, EpochKeysResponse
-from didymos_contracts.topics import QUARANTINE, READINGS
+from didymos_contracts.topics import IDENTITY, QUARANTINE, READINGS
 from didymos_did import Did, TwinId, epoch_of, key_of
 from didymos_ingestion.adapters.readings_log import LogOfReadings
+from didymos_ingestion.adapters.twin_tails import LifecycleTable, ProfileTable
 from didymos_ingestion.adapters.vault import CachedKeys
 from didymos_ingestion.application.accept_batch import accept_batch
 from didymos_ingestion.application.accept_together import Together
 from didymos_ingestion.application.ports import Accepted, Ports
 from didymos_ingestion.domain.quota import Buckets
-from didymos_kit.clock import SystemClock
-from didymos_kit.eventlog import Position, Record, Writer
+from didymos_kit.clock import EPOCH, SystemClock
+from didymos_kit.eventlog import Position, Record, Stored, Writer, envelope
 from didymos_kit.eventlog.records import partition_for
 from didymos_kit.eventlog.sqlite import SqliteLog
+from didymos_kit.tails.identity import IdentityTail
 from didymos_readings import (
     Assurance,
     Batch,
@@ -42,7 +45,7 @@ from didymos_readings import (
     verify_batch,
 )
 from didymos_testing.did import a_signer
-from didymos_testing.ingestion import DEVICE, OPERATOR, AnEnrolment, IntakeWorld, a_key
+from didymos_testing.ingestion import DEVICE, OPERATOR, a_key
 from pydantic import BaseModel
 
 from tests.bench.measure import Measure, measure
@@ -81,16 +84,24 @@ def bodies(shape: Shape, count: int) -> list[bytes]:
 
 
 async def ports_for(shape: Shape, writer: Writer) -> Ports:
-    """As in the service, with keys and enrolments at hand."""
-    now_us = time.time_ns() // 1000
-    enrolments = [
-        AnEnrolment(twin, ("features/**",), 100_000, now_us - HOUR_US, now_us + HOUR_US, PROFILE)
-        for twin in twins_of(shape)
-    ]
-    ports = IntakeWorld().enrol(*enrolments).ports
+    """As in the service, with its own tables, keys and enrolments at hand."""
+    now_us, identity = time.time_ns() // 1000, IdentityTail(SystemClock())
+    for twin in twins_of(shape):
+        identity.apply(_enrolled(twin, now_us))
     keys = CachedKeys(_vault, time.monotonic)
     await keys.fetch(twins_of(shape), epoch_of(now_us))
-    return replace(ports, keys=keys, log=LogOfReadings(writer, "didymos://bench/ingestion"), buckets=_Unlimited())
+    log = LogOfReadings(writer, "didymos://bench/ingestion")
+    return Ports(OPERATOR, identity, LifecycleTable(), ProfileTable(), keys, log, _Unlimited())
+
+
+def _enrolled(twin: TwinId, now_us: int) -> Stored:
+    """DEVICE for all of the twin, an hour before and after."""
+    event = DeviceEnrolled(
+        device=DEVICE.did, twin=twin, paths=["features/**"], max_rate=100_000, not_before_us=now_us - HOUR_US,
+        until_us=now_us + HOUR_US, profile=PROFILE, revision=1,
+    )  # fmt: skip
+    headers = envelope.build(envelope.Envelope("-", "didymos://bench", "didymos.identity.v1.DeviceEnrolled", EPOCH))
+    return Stored(IDENTITY.name, twin.encode(), event.SerializeToString(), headers, 0, 0, 0)
 
 
 async def _vault(request: EpochKeysRequest) -> EpochKeysResponse:
