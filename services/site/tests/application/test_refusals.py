@@ -1,5 +1,6 @@
 """What a site refuses, and with which code, whoever orders it."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from didymos_contracts.errors import Problem
 from didymos_did import DPV, Budget, GrantState, Purpose
 from didymos_privacy import Aborted, Done
 from didymos_testing.did import STRANGER
-from didymos_testing.site import COORDINATOR, a_spec, told_grant
+from didymos_testing.site import COORDINATOR, a_beat, a_spec, told_grant
 
 ALONE = {"min-cohort": 1}  # one site is enough for such a grant
 
@@ -111,6 +112,29 @@ async def test_a_revocation_in_mid_round_keeps_the_vector_at_home(a_world: Any) 
     assert victim.store.vector("run-1", 1) is None
     assert "privacy.not_granted" in {heard.refusal for heard in world.coordinator.heard if heard.site == victim.did}
     assert len(state.masked) == 5
+
+
+@pytest.mark.parametrize(("back_seconds", "masked"), [(0.05, 6), (None, 5)], ids=["a moment", "for good"])
+async def test_silence_before_it_masks_is_waited_out_and_refused_as_silence(
+    a_world: Any, monkeypatch: pytest.MonkeyPatch, back_seconds: float | None, masked: int
+) -> None:
+    world = a_world()
+    victim = world.first
+    monkeypatch.setattr(victim.consent, "_patience", 5.0 if back_seconds else 0.01)
+
+    async def silenced(site: Any, order: Any) -> Any:
+        body = pb.OrderBody.FromString(order.body)
+        if site == victim.did and body.setup.WhichOneof("stage") == "boxes":
+            victim.clock.advance(6)
+            if back_seconds:
+                asyncio.get_running_loop().call_later(back_seconds, victim.consent.told, a_beat())
+        return await world.answer(site, order)
+
+    state = await world.coordinator.round(silenced, 1)
+    assert isinstance(state, Done)
+    assert len(state.masked) == masked
+    refusals = {heard.refusal for heard in world.coordinator.heard if heard.site == victim.did and heard.refusal}
+    assert refusals == (set() if back_seconds else {"consent.stale"})
 
 
 async def test_the_book_of_the_site_ends_before_the_coordinator_does(a_world: Any) -> None:

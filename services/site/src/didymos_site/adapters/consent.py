@@ -18,6 +18,7 @@ from didymos_kit.tails import grant_from_consent
 from didymos_site.domain.subject import Subject
 
 STALE_SECONDS: Final = 5.0
+PATIENCE_SECONDS: Final = 60.0  # whoever is away for a moment comes back within it; a coordinator waits as long
 
 
 class WatchedConsent:
@@ -25,7 +26,7 @@ class WatchedConsent:
 
     def __init__(
         self, subjects: Mapping[TwinId, Subject], credentials: Callable[[], Sequence[Grant]], clock: Clock,
-        patience_seconds: float = STALE_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:  # fmt: skip
         self._patience, self._beat = patience_seconds, asyncio.Event()
         self._subjects, self._read, self._clock = subjects, credentials, clock

@@ -12,7 +12,7 @@ from didymos_learning import RunSpec
 from didymos_learning.error_histogram import LEAST_SUBJECTS, width
 
 from didymos_site.application.ports import Ports, Trained
-from didymos_site.application.train_round import admit_now, advertise, nobody, params_of, spec_of
+from didymos_site.application.train_round import admit_now, advertise, not_allowed, params_of, spec_of
 from didymos_site.domain.admission import Admitted
 from didymos_site.domain.order import Digest, EvaluateOrder
 
@@ -35,7 +35,7 @@ async def evaluate_round(order: EvaluateOrder, digest: Digest, ports: Ports) -> 
         raise TRAINING_SPEC_MALFORMED.problem(detail="the specification has no evaluation under masks after this round")
     admitted = await admit_now(order, spec, ports)
     if not admitted.twins:
-        raise nobody(admitted)
+        raise not_allowed(admitted.refused.values(), "no such twins here")
     found = await _evaluated(order, spec, admitted, ports)
     if not found.twins:
         raise TRAINING_SERIES_SHORT.problem(detail="nobody here has a window that is held out")

@@ -4,7 +4,6 @@ from typing import Final
 
 from didymos_contracts.errors.privacy import (
     PRIVACY_LIST_INCONSISTENT,
-    PRIVACY_NOT_GRANTED,
     PRIVACY_STEP_OUT_OF_ORDER,
     PRIVACY_VECTOR_MISMATCHED,
 )
@@ -30,7 +29,7 @@ from didymos_privacy import (
 )
 
 from didymos_site.application.ports import Kept, Ports
-from didymos_site.application.train_round import admit_now, spec_of
+from didymos_site.application.train_round import admit_now, not_allowed, spec_of
 from didymos_site.domain.order import Confirmations, DataOrder, Digest, EvaluateOrder, MaskOrder
 
 ROUNDING: Final = {"open": "didymos/site-rounding/v1", "evaluate": "didymos/site-evaluation-rounding/v1"}
@@ -85,8 +84,8 @@ async def _masked(order: MaskOrder, opened: DataOrder, ready: Ready, digest: Dig
     admitted = await admit_now(opened, spec, ports)
     gone = [twin for twin in trained.twins if twin not in admitted.grants]
     if gone or ready.subjects < admitted.minima.subjects:
-        reasons = sorted({admitted.refused[twin].value for twin in gone if twin in admitted.refused})
-        raise PRIVACY_NOT_GRANTED.problem(detail=", ".join(reasons) or "the cohort shrank")
+        reasons = [admitted.refused[twin] for twin in gone if twin in admitted.refused]
+        raise not_allowed(reasons, "the cohort shrank")
     place = (header.spec, header.params, header.round.to_bytes(4, "big"))  # of what is trained: its name may differ
     seed = derived(ports.secret, ROUNDING[opened.step], *place)
     done = mask(ready, _scale(opened, spec, ready).encode(trained.total, trained.weight, seed))

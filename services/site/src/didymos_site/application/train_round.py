@@ -1,5 +1,6 @@
 """Train on the readings of consenting subjects, then advertise fresh keys (masked) or deliver the sum (clear)."""
 
+from collections.abc import Iterable
 from hashlib import sha256
 from secrets import token_bytes
 
@@ -28,7 +29,7 @@ async def train_round(order: TrainOrder, digest: Digest, ports: Ports) -> bytes:
         raise TRAINING_SPEC_MALFORMED.problem(detail="the order masks otherwise than the specification says")
     admitted = await admit_now(order, spec, ports)
     if not admitted.twins:
-        raise nobody(admitted)
+        raise not_allowed(admitted.refused.values(), "no such twins here")
     trained = await _trained(order, spec, admitted, ports)
     fault_point("site.trained")
     if masked:
@@ -59,16 +60,16 @@ def advertise(
     return signal
 
 
-def nobody(admitted: Admitted) -> Problem:
-    """Why no subject here may be used."""
-    reasons = sorted({reason.value for reason in admitted.refused.values()})
-    if reasons == [Reason.STALE_CONSENT.value]:
+def not_allowed(reasons: Iterable[Reason], else_: str) -> Problem:
+    """Why subjects may not be used: of silence alone, nothing is known that lasts."""
+    said = sorted({reason.value for reason in reasons})
+    if said == [Reason.STALE_CONSENT.value]:
         return CONSENT_STALE.problem()
-    return PRIVACY_NOT_GRANTED.problem(detail=", ".join(reasons) or "no such twins here")
+    return PRIVACY_NOT_GRANTED.problem(detail=", ".join(said) or else_)
 
 
 async def admit_now(order: DataOrder, spec: RunSpec, ports: Ports) -> Admitted:
-    """Which of the order's twins may be used, as things stand."""
+    """Which of the order's twins may be used, as things stand once silence has ended, or has lasted too long."""
     await ports.consent.settle()
     use = Use(
         order.grantee, order.purpose, order.header.agreement, order.cohort, order.masking == "pairwise", spec
