@@ -100,7 +100,9 @@ class _Run:
                 failures += 1
                 if failures >= POLL_FAILURES:
                     raise
-                log.get().warning("log.poll_failed", group=self._consumer.group, code=problem.row.code)
+                log.get().warning(
+                    "log.poll_failed", group=self._consumer.group, code=problem.row.code, said=str(problem)[:200]
+                )
                 await stopping.within(self._consumer.backoff(failures))
                 continue
             for part, records in polled.items():

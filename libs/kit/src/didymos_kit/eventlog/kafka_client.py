@@ -1,11 +1,12 @@
 """What all clients of Kafka here share: where it is, how it is spoken to, and what its errors mean to us."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 from didymos_contracts.errors.platform import PLATFORM_OFFSET_LOST, PLATFORM_UNAVAILABLE
 from didymos_contracts.topics import Topic
@@ -14,7 +15,9 @@ from didymos_kit.eventlog.port import Part, Stored
 
 SCHEME: Final = "kafka://"
 FETCH_WAIT_MS: Final = 100  # one fetch a broker is in flight, and seeks and offset queries wait for it
-CLOSED: Final = "the handler is closed"  # uvloop, of a transport that closed between two steps of aiokafka
+CLOSED: Final = (
+    "the handler is closed"  # uvloop's RuntimeError, of a transport that closed between two steps of aiokafka
+)
 HEARTBEAT_MS: Final = 1_000  # members learn of a rebalance by it
 
 
@@ -57,6 +60,28 @@ def translated() -> Iterator[None]:
         if CLOSED in str(error):
             raise PLATFORM_UNAVAILABLE.problem(detail="Kafka: the connection closed under a request") from error
         raise
+
+
+def _lost_as_lost(
+    send: Callable[[AIOKafkaConnection, object, bool], Awaitable[object]],
+) -> Callable[[AIOKafkaConnection, object, bool], Awaitable[object]]:
+    """aiokafka looks for OSError alone where it writes. By any other the task that keeps a client's metadata ends, and
+    with it the client, for good: all its requests time out. ADR 142.
+    """
+
+    def sent(connection: AIOKafkaConnection, request: object, expect_response: bool = True) -> Awaitable[object]:  # noqa: FBT001, FBT002 - as aiokafka's
+        try:
+            return send(connection, request, expect_response)
+        except RuntimeError as error:
+            if CLOSED not in str(error):
+                raise
+            connection.close(reason=CloseReason.CONNECTION_BROKEN)
+            raise KafkaConnectionError("the connection closed under a request") from error
+
+    return sent
+
+
+AIOKafkaConnection.send = _lost_as_lost(AIOKafkaConnection.send)
 
 
 def to_kafka(part: Part) -> TopicPartition:
