@@ -38,7 +38,7 @@ from tests.bench.server_cpu import cpu_seconds, started
 from tests.load.shapes import Shape
 from tools.servers import STARTERS, variable
 
-ROUNDS: Final = 3
+ROUNDS: Final = 5
 LED_TRIES: Final = 20
 MISSING: Final = "data-path: no real servers (make servers; eval of `tools/servers.py env`), these lines are left out"
 
@@ -103,7 +103,7 @@ class _Kept:
 
 
 async def ingest_lines(shape: Shape, writer: Writer) -> list[Measure]:
-    count = BATCHES if shape.twins == 1 else BATCHES // 4  # a batch of a gateway takes ten times as long
+    count = 8 * BATCHES if shape.twins == 1 else BATCHES  # some 0.4 s a run: a collection of garbage takes 20 ms
     given, singles = bodies(shape, count), naive_bodies(shape, max(1, 1_000 // shape.size))[:1_000]
     clock, took, kept, dropped = SystemClock(), _Latencies(), _Kept(), _Kept()
     together, to_records, to_memory = [
