@@ -129,7 +129,7 @@ def two_nodes() -> Iterator[str]:
         lines = (line.strip() for line in iter(nodes.stdout.readline, ""))
         yield next(line for line in lines if line.rpartition(":")[2].isdigit())
     finally:
-        nodes.communicate(timeout=60)
+        nodes.communicate(timeout=240)
 
 
 def actors() -> list[int]:
