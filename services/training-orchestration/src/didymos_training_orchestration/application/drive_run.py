@@ -17,6 +17,7 @@ from didymos_training_orchestration.application.collect import Collected, Failed
 from didymos_training_orchestration.application.complete_run import NO_ROUND, complete_run, fail_run
 from didymos_training_orchestration.application.evaluate_round import evaluate_round
 from didymos_training_orchestration.application.events import RunStarted
+from didymos_training_orchestration.application.gather import gathered
 from didymos_training_orchestration.application.hold import hold, move, store
 from didymos_training_orchestration.application.open_round import open_round, retry_round
 from didymos_training_orchestration.application.personalise import personalise
@@ -91,23 +92,15 @@ async def _in_flight(run: Run, world: World) -> Round | None:
 
 async def _opened(run: Run, epoch: int, world: World) -> Round | None:
     """The next round, once enough members are there; None when they did not come, and the run is paused."""
-    clients, missed = world.clients[run.clients], None
-    until = world.clock.monotonic() + world.pace.gather_seconds
-    while missed is None or world.clock.monotonic() < until:
-        offer = await clients.offered(run.spec)
-        found = await world.units(
-            lambda work, offer=offer: open_round(  # type: ignore[misc] # bound at once
-                run.id, epoch, offer, world.pace.first_training_us, world.consent, work, world.clock
-            )
-        )
-        if isinstance(found, Round):
-            await _budget_told(found, world)
-            return found
-        missed = found
-        if missed.row.retry == "never":  # nobody who comes changes it
-            break
-        await clients.changed(1.0)
-    await world.units(lambda work: _paused(run.id, epoch, missed, work))
+    found = await gathered(
+        run, world, lambda offer, work: open_round(
+            run.id, epoch, offer, world.pace.first_training_us, world.consent, work, world.clock
+        ),
+    )  # fmt: skip
+    if isinstance(found, Round):
+        await _budget_told(found, world)
+        return found
+    await world.units(lambda work: _paused(run.id, epoch, found, work))
     return None
 
 

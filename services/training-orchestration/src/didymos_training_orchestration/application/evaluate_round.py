@@ -10,6 +10,7 @@ from didymos_learning.error_histogram import spreads
 
 from didymos_training_orchestration.application.close_evaluation import Counted, abort_evaluation, close_evaluation
 from didymos_training_orchestration.application.collect import Collected, Failed, collect
+from didymos_training_orchestration.application.gather import gathered
 from didymos_training_orchestration.application.open_evaluation import open_evaluation, pass_over, retry_evaluation
 from didymos_training_orchestration.application.results import order_of
 from didymos_training_orchestration.application.world import World
@@ -36,22 +37,14 @@ async def evaluate_round(run: Run, epoch: int, world: World) -> None:
 
 async def _opened(run: Run, epoch: int, world: World) -> Round | None:
     """The evaluation, once enough members are there; None when they did not come, and that is noted."""
-    clients, missed = world.clients[run.clients], None
-    until = world.clock.monotonic() + world.pace.gather_seconds
-    while missed is None or world.clock.monotonic() < until:
-        offer = await clients.offered(run.spec)
-        found = await world.units(
-            lambda work, offer=offer: open_evaluation(  # type: ignore[misc] # bound at once
-                run.id, epoch, offer, world.pace.first_training_us, world.consent, work, world.clock
-            )
-        )
-        if isinstance(found, Round):
-            return found
-        missed = found
-        if missed.row.retry == "never":
-            break
-        await clients.changed(1.0)
-    code = missed.row.code
+    found = await gathered(
+        run, world, lambda offer, work: open_evaluation(
+            run.id, epoch, offer, world.pace.first_training_us, world.consent, work, world.clock
+        ),
+    )  # fmt: skip
+    if isinstance(found, Round):
+        return found
+    code = found.row.code
     log.get().warning("training.not_evaluated", run=run.id, round=run.round, code=code)
     await world.units(lambda work: pass_over(run.id, epoch, code, work, world.clock))
     return None
